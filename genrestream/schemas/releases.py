@@ -1,0 +1,101 @@
+"""Releases: which version of which head is live for a kind and task, and with which encoders.
+
+`encoder.json` and `release.json` lie beside each version's graph in the model repository; a release is
+announced on `catalog.releases`, and the announcement's offset is its sequence number.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from genrestream.schemas.features import AudioFeatures, FeatureSpec, ImageFeatures, TextFeatures
+from genrestream.schemas.items import SCHEMA_VERSION, Kind, Modality
+
+NAME = r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$"
+"""Names of models and tasks: they become folders, Kafka keys and metric labels."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class EncoderRecord(_Record):
+    """`encoder.json`: what an encoder is, beside its graph."""
+
+    schema_version: int = Field(default=SCHEMA_VERSION, ge=1)
+    model: str = Field(pattern=NAME, description="Triton's model name, such as image-starter.")
+    version: int = Field(ge=1)
+    modality: Modality
+    features: ImageFeatures | TextFeatures | AudioFeatures = Field(discriminator="modality")
+    embedding_dim: int = Field(ge=1)
+    source: str = Field(description="Where the weights come from.")
+    licence: str
+    checksums: dict[str, str] = Field(description="SHA-256 of each file of the version's folder.")
+    created_at: datetime
+
+
+class EncoderReference(_Record):
+    """An encoder that a head was trained with; workers pin this very version."""
+
+    model: str = Field(pattern=NAME)
+    version: int = Field(ge=1)
+    embedding_dim: int = Field(ge=1)
+
+
+class Release(_Record):
+    """`release.json`: a head's version and all that is needed to serve it."""
+
+    schema_version: int = Field(default=SCHEMA_VERSION, ge=1)
+    kind: Kind
+    task: str = Field(pattern=NAME)
+    model: str = Field(pattern=NAME)
+    version: int = Field(ge=1)
+    labels: tuple[str, ...] = Field(min_length=1)
+    thresholds: tuple[float, ...] = Field(description="The confidence from which each label is given.")
+    taxonomy: str
+    taxonomy_version: int = Field(ge=1)
+    features: FeatureSpec
+    feature_hash: str
+    encoders: dict[Modality, EncoderReference]
+    modalities: tuple[Modality, ...] = Field(
+        min_length=1, description="What the head listens to; text may come from hashed terms alone."
+    )
+    metrics: dict[str, float] = Field(default_factory=dict)
+    trained_on: dict[str, int] = Field(default_factory=dict, description="Items a set.")
+    checksums: dict[str, str] = Field(description="SHA-256 of each file of the version's folder.")
+    created_at: datetime
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(self.labels) != len(self.thresholds):
+            raise ValueError(f"{len(self.labels)} labels but {len(self.thresholds)} thresholds")
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError("a label stands twice")
+        if self.feature_hash != self.features.spec_hash:
+            raise ValueError("feature_hash is not the hash of features")
+        if unused := set(self.encoders) - set(self.modalities):
+            raise ValueError(f"encoders for modalities the head does not use: {sorted(unused)}")
+        return self
+
+
+class ReleaseAction(StrEnum):
+    """Why an announcement was made."""
+
+    RELEASE = "release"
+    ROLLBACK = "rollback"
+
+
+class ReleaseAnnouncement(_Record):
+    """One message of `catalog.releases`, key `kind:task`; the newest one is live."""
+
+    schema_version: int = Field(default=SCHEMA_VERSION, ge=1)
+    action: ReleaseAction
+    release: Release
+    announced_at: datetime
+
+
+def release_key(kind: Kind, task: str) -> str:
+    """The Kafka key of an announcement."""
+    return f"{kind}:{task}"

@@ -1,0 +1,79 @@
+"""The Kafka topics: partitions, retention, limits. Partition counts are fixed when topics are made.
+
+Changing a count would move keys between partitions and break the order of an item's versions.
+"""
+
+from dataclasses import dataclass
+
+from genrestream.schemas.items import Kind
+
+DAY_MS = 24 * 60 * 60 * 1000
+
+MAX_ITEM_BYTES = 2 * 1024 * 1024
+"""A larger message is dead-lettered: 1 MiB of inline media in base64, and the texts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """How a topic is created."""
+
+    name: str
+    partitions: int
+    retention_ms: int
+    """-1 keeps for ever."""
+    compacted: bool
+    max_message_bytes: int
+    """What the broker accepts; inputs accept more than workers do, so that a large one is a dead letter."""
+    description: str
+
+    def config(self) -> dict[str, str]:
+        """Kafka's own topic settings."""
+        return {
+            "cleanup.policy": "compact" if self.compacted else "delete",
+            "retention.ms": str(self.retention_ms),
+            "max.message.bytes": str(self.max_message_bytes),
+        }
+
+
+INPUT_TOPICS: dict[Kind, Topic] = {
+    kind: Topic(
+        name=f"catalog.{kind}s",
+        partitions=12,
+        retention_ms=7 * DAY_MS,
+        compacted=False,
+        max_message_bytes=4 * 1024 * 1024,
+        description=f"New, changed and removed {kind}s; the key is the item's id, a null value removes it.",
+    )
+    for kind in Kind
+}
+
+LABELS = Topic(
+    name="catalog.labels",
+    partitions=12,
+    retention_ms=-1,
+    compacted=True,
+    max_message_bytes=1024 * 1024,
+    description="Label records, one an item and task, key kind:id:task; a null value means removed.",
+)
+
+DEAD_LETTERS = Topic(
+    name="catalog.dead-letters",
+    partitions=3,
+    retention_ms=30 * DAY_MS,
+    compacted=False,
+    max_message_bytes=5 * 1024 * 1024,
+    description="Items that cannot be labelled: the untouched bytes, the reason in headers.",
+)
+
+RELEASES = Topic(
+    name="catalog.releases",
+    partitions=1,
+    retention_ms=-1,
+    compacted=True,
+    max_message_bytes=1024 * 1024,
+    description="Announced releases, key kind:task; the newest one a key is live.",
+)
+
+TOPICS: tuple[Topic, ...] = (*INPUT_TOPICS.values(), LABELS, DEAD_LETTERS, RELEASES)
+
+KIND_OF_TOPIC: dict[str, Kind] = {topic.name: kind for kind, topic in INPUT_TOPICS.items()}
