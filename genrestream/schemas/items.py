@@ -6,7 +6,7 @@ Unknown fields are ignored, so that producers may move first. Media are referenc
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import Base64Bytes, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import Base64Bytes, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 SCHEMA_VERSION = 1
 """The version of every record in this package; a reader refuses a higher one."""
@@ -46,7 +46,7 @@ class MediaReference(BaseModel):
 class InlineMedia(BaseModel):
     """A picture or a recording inside the message itself, base64 in JSON, at most 1 MiB decoded."""
 
-    model_config = ConfigDict(frozen=True, ser_json_bytes="base64", val_json_bytes="base64")
+    model_config = ConfigDict(frozen=True)
 
     data: Base64Bytes = Field(min_length=1, max_length=MAX_INLINE_MEDIA_BYTES)
 
@@ -56,7 +56,17 @@ def _url_shorthand(value: Any) -> Any:
     return {"url": value} if isinstance(value, str) else value
 
 
-Media = Annotated[MediaReference | InlineMedia, BeforeValidator(_url_shorthand)]
+def _media_form(value: Any) -> str:
+    """Tell the two forms apart by their one field, so that an error speaks of the form that was meant."""
+    inline = isinstance(value, InlineMedia) or (isinstance(value, dict) and "data" in value)
+    return "inline" if inline else "reference"
+
+
+Media = Annotated[
+    Annotated[MediaReference, Tag("reference")] | Annotated[InlineMedia, Tag("inline")],
+    Discriminator(_media_form),
+    BeforeValidator(_url_shorthand),
+]
 
 # Printable, no control characters: an id becomes a Kafka key, a Redis key and a log field.
 ItemId = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS, pattern=r"^[^\x00-\x1f\x7f]+$")]
