@@ -15,6 +15,8 @@ MAX_ID_CHARS = 200
 MAX_URL_CHARS = 4096
 MAX_INLINE_MEDIA_BYTES = 1_048_576
 """Inline media up to 1 MiB; larger media travel as references."""
+MAX_INLINE_BASE64_CHARS = 4 * -(-MAX_INLINE_MEDIA_BYTES // 3)
+"""The same limit on the encoded form, checked before anything is decoded."""
 
 
 class Kind(StrEnum):
@@ -48,7 +50,7 @@ class InlineMedia(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    data: Base64Bytes = Field(min_length=1, max_length=MAX_INLINE_MEDIA_BYTES)
+    data: Base64Bytes = Field(min_length=1, max_length=MAX_INLINE_BASE64_CHARS)
 
 
 def _url_shorthand(value: Any) -> Any:
