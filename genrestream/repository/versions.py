@@ -120,7 +120,7 @@ def _check_names(model: str, files: Mapping[str, bytes | Path], record: EncoderR
     if not 1 <= len(files) <= MAX_FILES:
         raise RepositoryError(f"a version holds 1 to {MAX_FILES} files, not {len(files)}")
     for name in files:
-        if PurePath(name).name != name or name.startswith(".") or name in RECORDS:
+        if not name or PurePath(name).name != name or name.startswith(".") or name in RECORDS:
             raise RepositoryError(f"no name for a file of a version: {name!r}")
 
 
