@@ -1,0 +1,28 @@
+"""Errors of the streaming path; each type tells its caller what to do."""
+
+from genrestream.schemas.dead_letters import DeadLetterCode
+
+
+class Rejected(Exception):  # noqa: N818 - a verdict on the item, not a fault of the program
+    """The item cannot be labelled: dead-letter it with this code. Trying again gives the same."""
+
+    def __init__(self, code: DeadLetterCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class DeliveryImpossibleError(Exception):
+    """Kafka refuses for good what is written (rights, limits, settings): stop the worker with this line."""
+
+
+class CacheUnavailableError(Exception):
+    """Redis does not answer as it should; one line for people. Writing never raises it, reading does."""
+
+
+class InferenceUnavailable(Exception):  # noqa: N818 - says what to do: try again
+    """Triton cannot be reached, is not ready, or took too long: try the batch again."""
+
+
+class InferenceRejected(Exception):  # noqa: N818 - says what to do: give up on the batch
+    """Triton refuses these tensors for good: take the batch apart, then dead-letter the item that did it."""
