@@ -1,0 +1,116 @@
+"""What goes into feature extraction and what comes out: plain data, cheap to send between processes.
+
+Legend: h height, w width, t tokens, p patches, f frames, m mel bands, n hashed terms.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genrestream.schemas.features import AudioFeatures, HashedTextFeatures, ImageFeatures, TextFeatures
+from genrestream.schemas.items import Modality
+from genrestream.schemas.labels import MissingReason
+
+Spec = ImageFeatures | TextFeatures | AudioFeatures | HashedTextFeatures
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """An item's texts in reading order and its media as bytes; None where there is none."""
+
+    text: tuple[str, ...]
+    image: bytes | None = None
+    audio: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FeaturePlan:
+    """Which tensors to make: what the live releases of a kind ask for."""
+
+    specs: tuple[Spec, ...]
+    tokenizers: dict[str, str]
+    """SHA-256 of a tokenizer file -> its path."""
+    max_text_chars: int = 20_000
+    """A longer text is cut here, after cleaning."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureLimits:
+    """The most that one medium may cost."""
+
+    max_media_bytes: int = 64 * 2**20
+    """Bytes of one picture or recording."""
+    max_pixels: int = 50_000_000
+    """Width x height, read from the header before anything is decoded; decoded, 4 bytes a pixel."""
+    max_audio_s: float = 6 * 3600.0
+    """Length of a recording; only its middle is decoded."""
+    max_decoded_s: float = 900.0
+    """Seconds decoded at most where a recording cannot be sought and has to be read from its start."""
+    max_channels: int = 16
+    """Channels of a recording."""
+    max_streams: int = 32
+    """Streams (sound, cover art, subtitles) in one container."""
+
+
+DEFAULT_LIMITS = FeatureLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Why a modality gave no tensor."""
+
+    reason: MissingReason
+    detail: str
+    """One sentence for people, at most 300 characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class HashedTerms:
+    """The distinct hashed terms of one text, without padding."""
+
+    ids: NDArray[np.int32]
+    """int32 [n], each 1 or more."""
+    weights: NDArray[np.float32]
+    """float32 [n], each 1.0 or more."""
+
+
+FeatureTensor = NDArray[np.uint8] | NDArray[np.int64] | NDArray[np.float32] | HashedTerms
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """The tensors of one item, without batch dimension or padding."""
+
+    tensors: tuple[FeatureTensor | None, ...]
+    """Aligned with the plan's specs; None where the modality is missing. Image uint8 [h, w, 3],
+    text int64 [t], hashed text `HashedTerms`, audio float32 [p, f, m]."""
+    missing: dict[Modality, Missing]
+    """The modalities that the plan asks for and that gave no tensor."""
+
+
+def modality_of(spec: Spec) -> Modality:
+    """The modality that a specification reads."""
+    match spec:
+        case ImageFeatures():
+            return Modality.IMAGE
+        case AudioFeatures():
+            return Modality.AUDIO
+        case TextFeatures() | HashedTextFeatures():
+            return Modality.TEXT
+
+
+def content_hash(content: Content) -> str:
+    """SHA-256 of the texts and media bytes, hexadecimal: equal for equal contents and for no others.
+
+    Every part is framed by a tag and its length, so that no two contents give the same byte string:
+    ("ab", "c") differs from ("a", "bc"), and an empty medium from an absent one.
+    """
+    digest = hashlib.sha256(b"genrestream content 1\0")
+    parts = [(b"t", text.encode("utf-8", "surrogatepass")) for text in content.text]
+    parts += [(tag, data) for tag, data in ((b"i", content.image), (b"a", content.audio)) if data is not None]
+    for tag, data in parts:
+        digest.update(tag + len(data).to_bytes(8, "big"))
+        digest.update(data)
+    return digest.hexdigest()

@@ -1,0 +1,319 @@
+"""A recording in any container: its length, and mono samples of any part of it.
+
+Legend: n samples, c channels.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from io import BytesIO
+from math import ceil, floor
+from types import TracebackType
+from typing import Any, Self
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.packet import Packet
+from numpy.typing import NDArray
+
+from genrestream.workers.features.content import FeatureLimits
+from genrestream.workers.features.errors import MediaTooLarge, UnreadableMedia
+
+# FFmpeg also reads playlists and scripts that open other files and addresses; only containers that hold
+# their sound themselves are let in, and pictures, subtitles and raw data are not taken for sound.
+_CONTAINERS = (
+    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,matroska,webm,mov,mp4,m4a,3gp,mj2,"
+    "mp3,mpc,mpc8,mpeg,mpegts,nut,ogg,oma,opus,rm,spx,tak,tta,voc,w64,wav,webm,wma,wv"
+)
+_OPEN_OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "", "probesize": "1048576"}
+# Streams of bare frames: without a header that says so, FFmpeg guesses their length from the bit rate.
+_BARE_FRAMES = frozenset({"aac", "ac3", "amr", "amrnb", "amrwb", "dts", "eac3", "mp3"})
+
+_PREROLL_S = 0.25
+"""Decoded and thrown away before each part: MP3 frames reach 9 frames back, Opus asks for 80 ms."""
+_END_TOLERANCE_S = 0.25
+"""How much a container may overstate its length: padding and priming of the encoder."""
+_EDGE_S = 0.02
+"""Sound around a part, so that the resampling filter (32 taps of the lower rate) swings in outside of it."""
+_MAX_BAD_PACKETS = 16
+"""Damaged packets passed over in one part before it counts as not decodable."""
+_MAX_AMPLITUDE = 4.0
+"""Floating-point files may hold anything; sound is within -1..1, decoded MP3 peaks go a little over it."""
+_SAMPLE_RATES_HZ = range(2_000, 768_001)
+
+_FULL_SCALE = {
+    np.dtype("u1"): 2.0**7,
+    np.dtype("i2"): 2.0**15,
+    np.dtype("i4"): 2.0**31,
+    np.dtype("i8"): 2.0**63,
+}
+
+
+_ID3_HEADER_BYTES = 10
+_MP3_HEAD_BYTES = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Decoded sound as it came: mono float32 [n], the recording's index of its first sample, its rate."""
+
+    samples: NDArray[np.float32]
+    first: int
+    rate_hz: int
+
+
+class ShortRecordingError(Exception):
+    """A part that the stated length promises is not there: `measure` the recording and read again."""
+
+
+class Recording:
+    """The best sound stream of a file in memory, as mono samples at one rate. Use it in a `with`.
+
+    Entering raises UnreadableMedia or MediaTooLarge.
+    """
+
+    def __init__(self, data: bytes, sample_rate_hz: int, limits: FeatureLimits) -> None:
+        self._data = data
+        self._sample_rate_hz = sample_rate_hz
+        self._limits = limits
+        self._length_s = 0.0
+
+    def __enter__(self) -> Self:
+        self._open()
+        try:
+            self._set_length(self._stated_length_s() or self._counted_length_s())
+        except BaseException:
+            self._container.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._container.close()
+
+    @property
+    def samples(self) -> int:
+        """The recording's length at the rate asked for, as its container states it."""
+        return max(1, int(self._length_s * self._sample_rate_hz))
+
+    def measure(self) -> None:
+        """Replace a length that was guessed from the bit rate by the true one.
+
+        Raises UnreadableMedia when a header had stated it: the file is truncated.
+        """
+        counted_s = self._counted_length_s()
+        if self._length_is_stated():
+            raise UnreadableMedia(
+                f"the recording is truncated: {self._length_s:.1f} s are stated, {counted_s:.1f} s are there"
+            )
+        self._set_length(counted_s)
+
+    def read(self, begin: int, end: int) -> NDArray[np.float32]:
+        """Mono samples float32 [n] in about -1..1, the mean of all channels, from `begin` to before `end`.
+
+        Fewer at the very end by up to a quarter second, which containers overstate. Raises
+        ShortRecordingError when more is lacking, UnreadableMedia, or MediaTooLarge.
+        """
+        begin_s, end_s = begin / self._sample_rate_hz, end / self._sample_rate_hz
+        part = self._decode(begin_s, end_s, seek=begin_s > _PREROLL_S)
+        if part is None:
+            if end_s > self._limits.max_decoded_s:
+                raise MediaTooLarge(
+                    f"the recording cannot be sought and is longer than {self._limits.max_decoded_s:g} s"
+                )
+            part = self._decode(begin_s, end_s, seek=False)
+        if part is None:
+            raise ShortRecordingError
+        samples = _resampled(part, self._sample_rate_hz, begin, end)
+        if len(samples) < end - begin - _END_TOLERANCE_S * self._sample_rate_hz or not samples.size:
+            raise ShortRecordingError
+        return samples
+
+    def _open(self) -> None:
+        try:
+            self._container: InputContainer = av.open(
+                BytesIO(self._data), mode="r", metadata_errors="ignore", options=_OPEN_OPTIONS
+            )
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise UnreadableMedia(f"not a recording that FFmpeg reads: {_reason(error)}") from error
+        streams = self._container.streams
+        stream = streams.best("audio")
+        if not isinstance(stream, AudioStream) or len(streams) > self._limits.max_streams:
+            self._container.close()
+            if not isinstance(stream, AudioStream):
+                raise UnreadableMedia("the file holds no sound")
+            raise MediaTooLarge(
+                f"the file holds {len(streams)} streams, allowed are {self._limits.max_streams}"
+            )
+        self._stream = stream
+        # One process a core decodes already.
+        self._stream.codec_context.thread_count = 1
+
+    def _set_length(self, length_s: float) -> None:
+        if length_s > self._limits.max_audio_s:
+            raise MediaTooLarge(
+                f"the recording has {length_s:,.0f} s, allowed are {self._limits.max_audio_s:,.0f}"
+            )
+        if length_s <= 0:
+            raise UnreadableMedia("the recording holds no sound")
+        self._length_s = length_s
+
+    def _stated_length_s(self) -> float:
+        """What the container says or FFmpeg guesses; 0 when nothing does."""
+        stream = self._stream
+        if stream.duration is not None and stream.time_base is not None:
+            return max(0.0, float(stream.duration * stream.time_base))
+        if self._container.duration is not None:
+            return max(0.0, self._container.duration / av.time_base - self._start_s)
+        return 0.0
+
+    def _length_is_stated(self) -> bool:
+        """Whether a header states the length, so that less sound than that is a truncated file."""
+        name = self._container.format.name
+        if name == "mp3":
+            return _has_mp3_length(self._data)
+        return name not in _BARE_FRAMES
+
+    def _counted_length_s(self) -> float:
+        """The length by the packets that are there, none of them decoded."""
+        self._container.close()
+        self._open()
+        time_base = self._stream.time_base or Fraction(0)
+        end = 0
+        total = 0
+        for packet in self._packets():
+            total += packet.duration or 0
+            if packet.pts is not None:
+                end = max(end, packet.pts + (packet.duration or 0))
+        return max(float(end * time_base) - self._start_s, float(total * time_base) if not end else 0.0)
+
+    @property
+    def _start_s(self) -> float:
+        stream = self._stream
+        if stream.start_time is None or stream.time_base is None:
+            return 0.0
+        return float(stream.start_time * stream.time_base)
+
+    def _packets(self) -> "Iterator[Packet[Any]]":
+        """The sound's packets from here on; a broken file ends where it breaks."""
+        try:
+            yield from self._container.demux(self._stream)
+        except (av.FFmpegError, OSError, ValueError):
+            return
+
+    def _decode(self, begin_s: float, end_s: float, *, seek: bool) -> _Part | None:
+        """The sound from shortly before `begin_s` to shortly after `end_s`, as far as there is any.
+
+        None when decoding can only start after `begin_s`, or the container does not tell where it starts.
+        """
+        if not self._go_to(begin_s, seek=seek):
+            return None
+        chunks: list[NDArray[np.float32]] = []
+        position = first = rate_hz = 0
+        for frame in self._frames():
+            if not rate_hz:
+                rate_hz = frame.sample_rate
+                if frame.pts is not None and frame.time_base is not None:
+                    position = round((float(frame.pts * frame.time_base) - self._start_s) * rate_hz)
+                elif seek:
+                    return None
+                if position > (begin_s + _END_TOLERANCE_S) * rate_hz:
+                    return None
+            if position + frame.samples > (begin_s - 2 * _EDGE_S) * rate_hz:
+                first = first if chunks else position
+                chunks.append(self._mono(frame, rate_hz))
+            position += frame.samples
+            if position >= (end_s + 2 * _EDGE_S) * rate_hz:
+                break
+        return _Part(np.concatenate(chunks), first, rate_hz) if chunks else None
+
+    def _go_to(self, begin_s: float, *, seek: bool) -> bool:
+        """Stand shortly before `begin_s`, or at the start; False when the container cannot be sought."""
+        if not seek:
+            self._container.close()
+            self._open()
+            return True
+        target_s = max(0.0, begin_s - _PREROLL_S) + self._start_s
+        try:
+            self._container.seek(int(target_s / (self._stream.time_base or 1)), stream=self._stream)
+        except (av.FFmpegError, OSError, ValueError):
+            return False
+        return True
+
+    def _frames(self) -> Iterator[AudioFrame]:
+        bad_packets = 0
+        for packet in self._packets():
+            try:
+                yield from self._stream.codec_context.decode(packet)
+            except av.FFmpegError as error:
+                bad_packets += 1
+                if bad_packets > _MAX_BAD_PACKETS:
+                    raise UnreadableMedia(f"the recording cannot be decoded: {_reason(error)}") from error
+
+    def _mono(self, frame: AudioFrame, rate_hz: int) -> NDArray[np.float32]:
+        """The mean of the frame's channels, float32 [n], full scale 1."""
+        channels = frame.layout.nb_channels
+        if channels > self._limits.max_channels:
+            raise MediaTooLarge(
+                f"the recording has {channels} channels, allowed are {self._limits.max_channels}"
+            )
+        if frame.sample_rate != rate_hz or rate_hz not in _SAMPLE_RATES_HZ:
+            raise UnreadableMedia(
+                f"the recording changes or has a strange sample rate: {frame.sample_rate} Hz"
+            )
+        samples: NDArray[Any] = frame.to_ndarray()  # planar [c, n], packed [1, n * c]
+        by_channel = samples if frame.format.is_planar else samples.reshape(-1, channels).T
+        mono: NDArray[np.float32] = by_channel.mean(axis=0, dtype=np.float32)
+        full_scale = _FULL_SCALE.get(samples.dtype)
+        if full_scale is None:
+            return np.clip(np.nan_to_num(mono, copy=False), -_MAX_AMPLITUDE, _MAX_AMPLITUDE)
+        if samples.dtype == np.uint8:
+            mono -= np.float32(full_scale)
+        return mono / np.float32(full_scale)
+
+
+def _resampled(part: _Part, rate_hz: int, begin: int, end: int) -> NDArray[np.float32]:
+    """The samples from `begin` to before `end` at `rate_hz`, as far as the part reaches."""
+    scale = Fraction(rate_hz, part.rate_hz)
+    # The grids of both rates meet every `step` samples of the source: starting there, no sample is shifted.
+    step = scale.denominator
+    from_source = floor((begin / scale - round(_EDGE_S * part.rate_hz)) / step) * step
+    to_source = ceil(end / scale) + round(_EDGE_S * part.rate_hz)
+    before = max(0, part.first - from_source)
+    samples = part.samples[max(0, from_source - part.first) : max(0, to_source - part.first)]
+    if before:
+        samples = np.concatenate([np.zeros(before, np.float32), samples])
+    if scale != 1:
+        samples = _convert_rate(samples, part.rate_hz, rate_hz)
+    offset = begin - int(from_source * scale)
+    return samples[offset : offset + end - begin]
+
+
+def _convert_rate(samples: NDArray[np.float32], from_hz: int, to_hz: int) -> NDArray[np.float32]:
+    """The same sound at another rate, by FFmpeg's resampler; sample 0 stays at time 0."""
+    frame = AudioFrame.from_ndarray(samples[None, :], format="fltp", layout="mono")
+    frame.sample_rate = from_hz
+    resampler = AudioResampler(format="fltp", layout="mono", rate=to_hz)
+    converted = [*resampler.resample(frame), *resampler.resample(None)]
+    return np.concatenate([piece.to_ndarray()[0] for piece in converted])
+
+
+def _has_mp3_length(data: bytes) -> bool:
+    """Whether the first frame of an MP3 file is one that states its length (Xing, Info or VBRI)."""
+    start = 0
+    if data.startswith(b"ID3") and len(data) >= _ID3_HEADER_BYTES:
+        # ID3v2.4, 3.1: four bytes of 7 bits.
+        high, upper, lower, low = data[6:10]
+        start = _ID3_HEADER_BYTES + (high << 21 | upper << 14 | lower << 7 | low)
+    head = data[start : start + _MP3_HEAD_BYTES]
+    return any(mark in head for mark in (b"Xing", b"Info", b"VBRI"))
+
+
+def _reason(error: Exception) -> str:
+    """FFmpeg's own words without the name of the file, which lies in memory and has none."""
+    return error.strerror or type(error).__name__ if isinstance(error, OSError) else type(error).__name__
