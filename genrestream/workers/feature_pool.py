@@ -1,0 +1,174 @@
+"""Feature work in a bounded pool of processes, off the event loop, with a deadline an item.
+
+A decoder that hangs or crashes costs its process and the chunk is taken apart: item by item, then
+modality by modality, until the one that did it stands alone and is marked missing.
+"""
+
+import asyncio
+import concurrent.futures
+import ctypes
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self
+
+from pebble import ProcessExpired, ProcessPool
+
+from genrestream.schemas import MissingReason, Modality
+from genrestream.workers.features.content import Content, Extraction, FeatureLimits, FeaturePlan, Missing
+from genrestream.workers.features.extract import extract
+
+TEXT_WEIGHT_BYTES = 4_096
+"""What an item without media counts in a chunk: a text costs about as much as 4 KiB of picture."""
+
+CHUNK_BYTES = 128 * 1024
+"""A chunk holds about this much: some eight posters, one recording, thirty texts."""
+
+PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLimits:
+    """Bounds of the pool."""
+
+    processes: int = 2
+    item_deadline_s: float = 20.0
+    chunks_in_flight: int = 4
+    """Twice the processes keeps each of them fed."""
+    tasks_per_process: int = 10_000
+    """A process is replaced after so many chunks, whatever its libraries leaked."""
+
+
+class FeaturePool:
+    """The processes that run `extract`. Use it as an asynchronous context manager."""
+
+    def __init__(
+        self,
+        pool_limits: PoolLimits | None = None,
+        feature_limits: FeatureLimits | None = None,
+        on_restart: Callable[[MissingReason], None] = lambda reason: None,
+    ) -> None:
+        self._limits = pool_limits or PoolLimits()
+        self._feature_limits = feature_limits or FeatureLimits()
+        self._on_restart = on_restart
+        self._room = asyncio.Semaphore(self._limits.chunks_in_flight)
+        # Fork from a small server process: forking the worker itself, with its threads, can deadlock.
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["genrestream.workers.features.extract"])
+        self._pool = ProcessPool(
+            max_workers=self._limits.processes,
+            max_tasks=self._limits.tasks_per_process,
+            initializer=_start_process,
+            context=context,
+        )
+
+    async def __aenter__(self) -> Self:
+        # The first task of each process pays for the imports; pay before the first item comes.
+        warm_ups = (self._run([], FeaturePlan((), {}, 100)) for _ in range(self._limits.processes))
+        await asyncio.gather(*warm_ups)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.stop()  # type: ignore[no-untyped-call]
+        await asyncio.to_thread(self._pool.join)
+
+    async def extract(self, contents: Sequence[Content], plan: FeaturePlan) -> list[Extraction]:
+        """One extraction a content, in order; never raises for what a content holds."""
+        chunks = list(_chunks(contents, self._limits.processes))
+        parts = await asyncio.gather(*(self._extract_chunk(chunk, plan) for chunk in chunks))
+        return [extraction for part in parts for extraction in part]
+
+    async def _extract_chunk(self, contents: list[Content], plan: FeaturePlan) -> list[Extraction]:
+        try:
+            return await self._run(contents, plan)
+        except (TimeoutError, concurrent.futures.TimeoutError, ProcessExpired) as error:
+            timed_out = not isinstance(error, ProcessExpired)
+            reason = MissingReason.TIMEOUT if timed_out else MissingReason.CRASHED
+            self._on_restart(reason)
+            if len(contents) > 1:
+                return [(await self._extract_chunk([content], plan))[0] for content in contents]
+            return [await self._extract_apart(contents[0], plan, reason)]
+
+    async def _extract_apart(self, content: Content, plan: FeaturePlan, reason: MissingReason) -> Extraction:
+        """Extract each modality for itself, so that the broken one does not take the others along."""
+        singles = _apart(content)
+        if len(singles) == 1:
+            detail = f"no result in {self._limits.item_deadline_s:g} s"
+            if reason is MissingReason.CRASHED:
+                detail = "the decoder died"
+            nothing = (await self._run([Content((), None, None)], plan))[0]
+            return replace(nothing, missing={**nothing.missing, next(iter(singles)): Missing(reason, detail)})
+        parts = {
+            modality: (await self._extract_chunk([single], plan))[0] for modality, single in singles.items()
+        }
+        return _merge(parts)
+
+    async def _run(self, contents: list[Content], plan: FeaturePlan) -> list[Extraction]:
+        # Pebble counts the time-out from the start of the task in its process, not from here.
+        timeout_s = self._limits.item_deadline_s * max(1, len(contents))
+        async with self._room:
+            future = self._pool.schedule(
+                _extract_all, args=(contents, plan, self._feature_limits), timeout=timeout_s
+            )
+            extractions: list[Extraction] = await asyncio.wrap_future(future)
+            return extractions
+
+
+def _start_process() -> None:
+    """Leave Ctrl-C to the worker, and die with it, however it dies."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _extract_all(contents: list[Content], plan: FeaturePlan, limits: FeatureLimits) -> list[Extraction]:
+    return [extract(content, plan, limits) for content in contents]
+
+
+def _chunks(contents: Sequence[Content], processes: int) -> Iterator[list[Content]]:
+    """Cut into chunks of about equal weight: at least one a process where there are items enough."""
+    weights = [_weight_bytes(content) for content in contents]
+    target = min(CHUNK_BYTES, -(-sum(weights) // processes)) if weights else 0
+    chunk: list[Content] = []
+    gathered = 0
+    for content, weight in zip(contents, weights, strict=True):
+        if chunk and gathered + weight > target:
+            yield chunk
+            chunk, gathered = [], 0
+        chunk.append(content)
+        gathered += weight
+    if chunk:
+        yield chunk
+
+
+def _weight_bytes(content: Content) -> int:
+    return TEXT_WEIGHT_BYTES + len(content.image or b"") + len(content.audio or b"")
+
+
+def _apart(content: Content) -> dict[Modality, Content]:
+    singles = {
+        Modality.TEXT: Content(content.text, None, None) if content.text else None,
+        Modality.IMAGE: Content((), content.image, None) if content.image is not None else None,
+        Modality.AUDIO: Content((), None, content.audio) if content.audio is not None else None,
+    }
+    return {modality: single for modality, single in singles.items() if single is not None}
+
+
+def _merge(parts: dict[Modality, Extraction]) -> Extraction:
+    """Take each tensor from the part that has it; a modality is missing as its own part says."""
+    first, *rest = parts.values()
+    tensors = list(first.tensors)
+    for part in rest:
+        tensors = [
+            mine if mine is not None else other for mine, other in zip(tensors, part.tensors, strict=True)
+        ]
+    missing = dict(first.missing)
+    for modality, part in parts.items():
+        missing.pop(modality, None)
+        if modality in part.missing:
+            missing[modality] = part.missing[modality]
+    return Extraction(tuple(tensors), missing)

@@ -1,0 +1,82 @@
+"""Embeddings and hashed terms to confidences: the fused head of one task.
+
+Legend: b items of the micro-batch, l labels.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genrestream.schemas import Modality, Release
+from genrestream.schemas.tensors import (
+    CONFIDENCES,
+    PRESENCE,
+    TERM_IDS,
+    TERM_WEIGHTS,
+    embedding_input,
+)
+from genrestream.workers.encode import Embeddings
+from genrestream.workers.features.batches import pad_terms
+from genrestream.workers.features.content import Extraction, HashedTerms
+from genrestream.workers.live import LiveKind
+from genrestream.workers.protocols import Array, Inference
+
+NO_TERMS = HashedTerms(np.zeros(0, np.int32), np.zeros(0, np.float32))
+
+
+def modalities_present(release: Release, live: LiveKind, extraction: Extraction) -> tuple[Modality, ...]:
+    """The modalities on which the head's labels for this item rest."""
+    features = release.features
+    specs = {
+        Modality.TEXT: (features.text, features.hashed_text),
+        Modality.IMAGE: (features.image,),
+        Modality.AUDIO: (features.audio,),
+    }
+    return tuple(
+        modality
+        for modality in release.modalities
+        if any(
+            spec is not None and extraction.tensors[live.plan.specs.index(spec)] is not None
+            for spec in specs[modality]
+        )
+    )
+
+
+def head_inputs(
+    release: Release, live: LiveKind, extractions: Sequence[Extraction], embeddings: Embeddings
+) -> dict[str, Array]:
+    """The head's input tensors for a micro-batch, by name."""
+    inputs: dict[str, Array] = {
+        embedding_input(modality): embeddings[reference.model, reference.version]
+        for modality, reference in release.encoders.items()
+    }
+    hashed = release.features.hashed_text
+    if hashed is not None:
+        slot = live.plan.specs.index(hashed)
+        tensors = (extraction.tensors[slot] for extraction in extractions)
+        terms = [tensor if isinstance(tensor, HashedTerms) else NO_TERMS for tensor in tensors]
+        inputs[TERM_IDS], inputs[TERM_WEIGHTS] = pad_terms(terms, hashed.bucket_terms)
+    order = list(Modality)
+    presence = np.zeros((len(extractions), len(order)), np.float32)
+    for row, extraction in enumerate(extractions):
+        for modality in modalities_present(release, live, extraction):
+            presence[row, order.index(modality)] = 1.0
+    inputs[PRESENCE] = presence
+    return inputs
+
+
+async def fuse(
+    inference: Inference,
+    release: Release,
+    live: LiveKind,
+    extractions: Sequence[Extraction],
+    embeddings: Embeddings,
+) -> NDArray[np.float32]:
+    """Calibrated confidences float32 [b, l] in the order of the release's labels.
+
+    Raises:
+        InferenceUnavailable, InferenceRejected: as the adapter says.
+    """
+    inputs = head_inputs(release, live, extractions, embeddings)
+    return await inference.infer(release.model, release.version, inputs, CONFIDENCES)

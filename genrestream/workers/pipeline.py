@@ -1,0 +1,264 @@
+"""An item's way through the worker, step by step; nothing that an item holds makes it raise.
+
+decode -> gather media -> features, encode, fuse (in micro-batches) -> decide -> publish -> cache.
+What may pass is tried again, what cannot be labelled becomes a dead letter.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from genrestream.schemas import (
+    DeadLetter,
+    DeadLetterCode,
+    Kind,
+    LabelRecord,
+    Revision,
+)
+from genrestream.schemas.topics import KIND_OF_TOPIC
+from genrestream.workers.batches import MicroBatcher
+from genrestream.workers.errors import (
+    DeliveryImpossibleError,
+    InferenceRejected,
+    InferenceUnavailable,
+    Rejected,
+)
+from genrestream.workers.features.content import Content, Extraction, content_hash
+from genrestream.workers.gather import gather
+from genrestream.workers.intake import Arrived, Incoming, Removal, take_in
+from genrestream.workers.live import LiveKind
+from genrestream.workers.metrics import Retried, WorkerMetrics
+from genrestream.workers.observe import Stage, Timer
+from genrestream.workers.ordering import KeyOrder, Turn
+from genrestream.workers.protocols import Cache, DeadLetters, Features, Inference, Labels, Media, Releases
+from genrestream.workers.records import Origin, label_records, nothing_left
+from genrestream.workers.retries import Backoff, until_it_works
+from genrestream.workers.score import Scored, score
+
+log = logging.getLogger(__name__)
+
+
+class Outcome(StrEnum):
+    """How a message ended; each ends in exactly one of these. A metric's label."""
+
+    LABELLED = "labelled"
+    REMOVED = "removed"
+    DEAD_LETTERED = "dead_lettered"
+
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """The outside world of the pipeline."""
+
+    media: Media
+    features: Features
+    inference: Inference
+    labels: Labels
+    cache: Cache
+    dead_letters: DeadLetters
+    releases: Releases
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """Bounds of the micro-batches of one kind."""
+
+    max_items: int = 32
+    max_wait_s: float = 0.005
+    max_batches: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One item on its way through the models, by the releases that were live when it set out."""
+
+    content: Content
+    live: LiveKind
+
+
+class Pipeline:
+    """Takes messages of the input topics to their end."""
+
+    def __init__(
+        self,
+        adapters: Adapters,
+        metrics: WorkerMetrics,
+        limits: dict[Kind, BatchLimits],
+        backoff: Backoff | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._to = adapters
+        self._metrics = metrics
+        self._timer = Timer(metrics.observe_stage)
+        self._backoff = backoff or Backoff()
+        self._clock = clock
+        self._order = KeyOrder()
+        self._batchers = {
+            kind: MicroBatcher(
+                self._score,
+                max_items=limit.max_items,
+                max_wait_s=limit.max_wait_s,
+                max_batches=limit.max_batches,
+            )
+            for kind, limit in limits.items()
+        }
+
+    def enter(self, message: Incoming) -> Turn:
+        """Queue the message up behind earlier versions of its item. Call it in the order of arrival."""
+        return self._order.enter((message.topic, message.key))
+
+    async def process(self, message: Incoming, turn: Turn) -> Outcome:
+        """Take the message to its end and say which it was.
+
+        Raises:
+            DeliveryImpossibleError: Kafka refuses to take results for good; stop the worker.
+        """
+        with turn:
+            try:
+                outcome = await self._process(message, turn)
+            except Rejected as rejected:
+                outcome = await self._bury(message, turn, rejected)
+            except DeliveryImpossibleError:
+                raise
+            except Exception as error:
+                # A fault of ours costs one item and not the partition; it is counted, logged, replayable.
+                log.exception("%s/%d@%d failed", message.topic, message.partition, message.offset)
+                text = f"{type(error).__name__}: {error}"
+                outcome = await self._bury(message, turn, Rejected(DeadLetterCode.INTERNAL_ERROR, text))
+        self._metrics.count_item(KIND_OF_TOPIC[message.topic], outcome)
+        return outcome
+
+    async def _process(self, message: Incoming, turn: Turn) -> Outcome:
+        with self._timer.stage(Stage.DECODE):
+            arrival = take_in(message)
+        if isinstance(arrival, Removal):
+            return await self._remove(arrival, turn)
+        return await self._label(arrival, turn)
+
+    async def _label(self, arrival: Arrived, turn: Turn) -> Outcome:
+        item = arrival.item
+        live = await self._live(item.kind)
+        with self._timer.stage(Stage.MEDIA):
+            gathered = await gather(item, live, self._to.media)
+        scored = await self._batchers[item.kind].submit(_Work(gathered.content, live))
+        if isinstance(scored, Rejected):
+            raise scored
+        missing = {**scored.extraction.missing, **gathered.missing}
+        origin = Origin(arrival.arrived_at, arrival.position, arrival.item_offset, arrival.all_scores)
+        records = label_records(item, origin, scored, missing, content_hash(gathered.content), self._clock())
+        if not records:
+            raise nothing_left(item.kind, missing)
+        await turn.wait()
+        with self._timer.stage(Stage.PUBLISH):
+            await asyncio.gather(*(self._to.labels.publish(record) for record in records))
+        with self._timer.stage(Stage.CACHE):
+            outcomes = await asyncio.gather(*(self._to.cache.write(record) for record in records))
+        for cached in outcomes:
+            self._metrics.count_cache_write(cached)
+        self._observe(records)
+        return Outcome.LABELLED
+
+    async def _remove(self, removal: Removal, turn: Turn) -> Outcome:
+        live = await self._live(removal.kind)
+        tasks = [running.release.task for running in live.releases]
+        sequence = max(running.sequence for running in live.releases)
+        await turn.wait()
+        revision = Revision(removal.item_offset, sequence)
+        with self._timer.stage(Stage.PUBLISH):
+            await self._to.labels.remove(removal.kind, removal.item_id, tasks, revision)
+        with self._timer.stage(Stage.CACHE):
+            cached = await self._to.cache.remove(removal.kind, removal.item_id, removal.item_offset)
+        self._metrics.count_cache_write(cached)
+        return Outcome.REMOVED
+
+    async def _bury(self, message: Incoming, turn: Turn, rejected: Rejected) -> Outcome:
+        await turn.wait()
+        letter = DeadLetter(
+            code=rejected.code,
+            message=rejected.message,
+            topic=message.topic,
+            partition=message.partition,
+            offset=message.offset,
+            attempts=1,
+            at=self._clock(),
+            key=message.key,
+            value=message.value,
+            headers=tuple(message.headers),
+        )
+        with self._timer.stage(Stage.PUBLISH):
+            await self._to.dead_letters.publish(letter)
+        self._metrics.count_dead_letter(rejected.code)
+        return Outcome.DEAD_LETTERED
+
+    async def _live(self, kind: Kind) -> LiveKind:
+        """What is live for the kind; items wait in Kafka until something is."""
+        return await until_it_works(
+            lambda: self._live_or_wait(kind), _NothingLiveError, self._backoff, self._on_retry("releases")
+        )
+
+    async def _live_or_wait(self, kind: Kind) -> LiveKind:
+        live = self._to.releases.live(kind)
+        if live is None:
+            raise _NothingLiveError(f"no release of kind {kind} is live")
+        return live
+
+    async def _score(self, works: Sequence[_Work]) -> list[Scored | Rejected]:
+        """Score a micro-batch; when releases changed in its middle, each part by its own."""
+        self._metrics.observe_batch(works[0].live.kind, len(works))
+        results: dict[int, Scored | Rejected] = {}
+        for live in {id(work.live): work.live for work in works}.values():
+            rows = [row for row, work in enumerate(works) if work.live is live]
+            scored = await self._score_together([works[row].content for row in rows], live)
+            results.update(zip(rows, scored, strict=True))
+        return [results[row] for row in range(len(works))]
+
+    async def _score_together(
+        self, contents: Sequence[Content], live: LiveKind
+    ) -> Sequence[Scored | Rejected]:
+        with self._timer.stage(Stage.FEATURES):
+            extractions = await self._to.features.extract(contents, live.plan)
+        try:
+            return await self._score_patiently(contents, extractions, live)
+        except InferenceRejected as error:
+            if len(contents) == 1:
+                return [Rejected(DeadLetterCode.INFERENCE_REJECTED, str(error))]
+        # One of them is at fault: alone, each is answered or rejected for itself.
+        return [(await self._score_together([content], live))[0] for content in contents]
+
+    async def _score_patiently(
+        self, contents: Sequence[Content], extractions: Sequence[Extraction], live: LiveKind
+    ) -> Sequence[Scored | Rejected]:
+        """Try until Triton answers: nothing is dead-lettered because a server is away."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return await score(extractions, live, self._to.inference, self._timer)
+            except InferenceUnavailable as error:
+                self._on_retry("triton")(error)
+            await asyncio.sleep(self._backoff.delay_s(attempt))
+            newer = self._to.releases.live(live.kind)
+            if newer is not None and newer is not live:
+                # What was asked for may be gone for good: go on with what is live now.
+                return await self._score_together(contents, newer)
+
+    def _observe(self, records: Sequence[LabelRecord]) -> None:
+        first = records[0]
+        seconds = (first.labelled_at - first.arrived_at).total_seconds()
+        self._metrics.observe_arrival_to_label(first.kind, max(0.0, seconds))
+        for missing in first.modalities_missing:
+            self._metrics.count_missing(missing.modality, missing.reason)
+
+    def _on_retry(self, target: Retried) -> Callable[[Exception], None]:
+        def count(error: Exception) -> None:
+            self._metrics.count_retry(target)
+            log.debug("waiting for %s: %s", target, error)
+
+        return count
+
+
+class _NothingLiveError(Exception):
+    """No release of the kind is known yet."""

@@ -1,0 +1,107 @@
+"""What the pipeline asks of its adapters; Kafka, Redis, Triton and HTTP each stand behind one of these."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol
+
+from numpy.typing import NDArray
+
+from genrestream.schemas import (
+    DeadLetter,
+    InlineMedia,
+    Kind,
+    LabelRecord,
+    MediaReference,
+    Revision,
+)
+from genrestream.workers.features.content import Content, Extraction, FeaturePlan
+
+if TYPE_CHECKING:
+    from genrestream.workers.live import LiveKind
+
+Array = NDArray[Any]
+
+
+class CacheOutcome(StrEnum):
+    """What became of a write to the cache; a closed list, also a metric's label."""
+
+    WRITTEN = "written"
+    STALE = "stale"
+    """A newer revision is there already, or the item was removed later."""
+    UNCHANGED = "unchanged"
+    """The same revision is there already: a duplicate after a crash."""
+    FAILED = "failed"
+    """The cache could not be reached; the label topic has the record."""
+
+
+class Media(Protocol):
+    """Reads a picture or a recording."""
+
+    async def fetch(self, media: MediaReference | InlineMedia) -> bytes:
+        """The bytes.
+
+        Raises:
+            MediaUnavailable: with the reason that the label record will carry.
+        """
+        ...
+
+
+class Features(Protocol):
+    """Turns contents into tensors, away from the event loop."""
+
+    async def extract(self, contents: Sequence[Content], plan: FeaturePlan) -> list[Extraction]:
+        """One extraction a content, in order; never raises for what a content holds."""
+        ...
+
+
+class Inference(Protocol):
+    """Runs a model's pinned version on one batch."""
+
+    async def infer(self, model: str, version: int, inputs: Mapping[str, Array], output: str) -> Array:
+        """The output [b, ...] for inputs [b, ...].
+
+        Raises:
+            InferenceUnavailable: it may pass; try again.
+            InferenceRejected: the server refuses these tensors for good.
+        """
+        ...
+
+
+class Labels(Protocol):
+    """The label topic."""
+
+    async def publish(self, record: LabelRecord) -> None:
+        """Return once all in-sync replicas have the record."""
+        ...
+
+    async def remove(self, kind: Kind, item_id: str, tasks: Iterable[str], revision: Revision) -> None:
+        """Write a tombstone a task; return once all in-sync replicas have them."""
+        ...
+
+
+class Cache(Protocol):
+    """The label cache; a failure is an outcome, never an exception: the topic has the truth."""
+
+    async def write(self, record: LabelRecord) -> CacheOutcome:
+        """Write the record unless what is there is as new."""
+        ...
+
+    async def remove(self, kind: Kind, item_id: str, item_offset: int) -> CacheOutcome:
+        """Delete the item's labels and remember the removal."""
+        ...
+
+
+class DeadLetters(Protocol):
+    """The dead-letter topic."""
+
+    async def publish(self, letter: DeadLetter) -> None:
+        """Return once all in-sync replicas have it."""
+        ...
+
+
+class Releases(Protocol):
+    """What is live."""
+
+    def live(self, kind: Kind) -> "LiveKind | None":
+        """The kind's live releases, or None while none is known."""
+        ...

@@ -1,0 +1,103 @@
+"""The Faust side: messages come off the stream in order, and are acknowledged by the ledger.
+
+What was seen of Faust and is answered here: acknowledging out of order commits past work in flight, so acks
+are manual and only for the contiguous finished prefix of a partition; not pulling from the stream is the
+backpressure, since heartbeats go on without it.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Any, Protocol, cast
+
+import faust
+from faust.streams import Stream
+from faust.types import TP
+
+from genrestream.workers.budget import Budget
+from genrestream.workers.intake import Incoming
+from genrestream.workers.ledger import Entry, Ledger
+from genrestream.workers.ordering import Turn
+
+log = logging.getLogger(__name__)
+
+MAX_LEDGER_ENTRIES = 4096
+"""Finished messages of one partition that may wait for a slow one before them."""
+
+
+class Processor(Protocol):
+    """Takes a message to its end; the pipeline."""
+
+    def enter(self, message: Incoming) -> Turn:
+        """Queue up, in the order of arrival."""
+        ...
+
+    async def process(self, message: Incoming, turn: Turn) -> object:
+        """Take it to its end; never raises for what a message holds."""
+        ...
+
+
+class Consumption:
+    """Feeds the pipeline from Faust's streams, within the budget, and acknowledges through the ledger."""
+
+    def __init__(
+        self, processor: Processor, budget: Budget, on_failure: Callable[[Exception], Awaitable[None]]
+    ):
+        self._processor = processor
+        self._budget = budget
+        self._on_failure = on_failure
+        self.ledger: Ledger[faust.EventT[Any]] = Ledger(MAX_LEDGER_ENTRIES)
+        self._acknowledged = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self, stream: faust.StreamT[Any]) -> None:
+        """The body of an agent: take in messages for as long as the stream lasts."""
+        events: AsyncIterator[faust.EventT[Any]] = cast(Stream[Any], stream).noack().events()
+        async for event in events:
+            message = _incoming(event)
+            await self._wait_for_room(message)
+            entry = self.ledger.open(event.message.tp, event)
+            turn = self._processor.enter(message)
+            task = asyncio.get_running_loop().create_task(self._finish(message, entry, turn))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _wait_for_room(self, message: Incoming) -> None:
+        partition = TP(message.topic, message.partition)
+        while not self.ledger.has_room(partition):
+            self._acknowledged.clear()
+            await self._acknowledged.wait()
+        await self._budget.take(_size_bytes(message))
+
+    async def _finish(self, message: Incoming, entry: Entry[faust.EventT[Any]], turn: Turn) -> None:
+        try:
+            await self._processor.process(message, turn)
+        except Exception as error:
+            # Not acknowledged: it is read again after the restart, by this worker or another.
+            log.exception("%s/%d@%d could not be finished", message.topic, message.partition, message.offset)
+            await self._on_failure(error)
+            return
+        finally:
+            self._budget.give_back(_size_bytes(message))
+        for event in self.ledger.finish(entry):
+            event.ack()
+        self._acknowledged.set()
+
+
+def _incoming(event: faust.EventT[Any]) -> Incoming:
+    message = event.message
+    # aiokafka's pairs, as they came; Faust's own type is wider.
+    headers = cast(Iterable[tuple[str, bytes | None]], message.headers or ())
+    return Incoming(
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        timestamp_ms=-1 if message.timestamp is None else round(message.timestamp * 1000),
+        key=message.key,
+        value=message.value,
+        headers=tuple((name, value or b"") for name, value in headers),
+    )
+
+
+def _size_bytes(message: Incoming) -> int:
+    return len(message.value or b"") + len(message.key or b"")
