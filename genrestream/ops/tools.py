@@ -1,0 +1,11 @@
+"""Where the servers' programs lie: what `make setup` fetched, beside the virtual environment."""
+
+import os
+import sys
+from pathlib import Path
+
+
+def tools_dir() -> Path:
+    """The folder of fetched programs: `GENRESTREAM_TOOLS`, else `.uv` beside the environment in use."""
+    given = os.environ.get("GENRESTREAM_TOOLS")
+    return Path(given).absolute() if given else Path(sys.prefix).parent / ".uv"

@@ -1,0 +1,147 @@
+"""A Triton backend that runs ONNX Runtime, for servers that lack NVIDIA's own.
+
+Triton's Python backend loads this file in a process of its own for each instance of a model that says
+`backend: "onnxruntime"`. All requests that the dynamic batcher hands over are run together: requests whose
+inputs have the same shape become one batch, the batch is cut into a part a core, and the parts run side by
+side, each on one thread. ONNX Runtime releases the interpreter's lock meanwhile. A request that fails is
+answered with its error, and the others with their results.
+"""
+
+import itertools
+import json
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+# Triton's stub embeds an interpreter that knows nothing of the virtual environment.
+sys.path[1:1] = filter(None, os.environ.get("GENRESTREAM_SITE_PACKAGES", "").split(":"))
+
+import numpy as np  # noqa: E402
+import onnxruntime  # noqa: E402
+import triton_python_backend_utils as triton  # noqa: E402
+from numpy.typing import NDArray  # noqa: E402
+
+Arrays = list[NDArray[Any]]
+"""One array an input, or one an output, in the order of the configuration."""
+
+
+class TritonPythonModel:
+    """One instance of one version of a model."""
+
+    @staticmethod
+    def auto_complete_config(config: Any) -> Any:
+        """The configuration as it is: the repository's are complete."""
+        return config
+
+    def initialize(self, arguments: dict[str, str]) -> None:
+        """Loads `model.onnx` of this version; an error makes Triton report the load as failed."""
+        config = json.loads(arguments["model_config"])
+        self._inputs = [tensor["name"] for tensor in config["input"]]
+        self._outputs = [tensor["name"] for tensor in config["output"]]
+        self._batched = config["max_batch_size"] > 0
+        folder = Path(arguments["model_repository"], arguments["model_version"])
+        options = onnxruntime.SessionOptions()
+        # One thread a run: the parts of a batch, and other models, use the other cores.
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        # The arena would keep the memory of the largest batch for ever, once a shape and thread.
+        options.enable_cpu_mem_arena = False
+        self._session = onnxruntime.InferenceSession(
+            str(folder / (config.get("default_model_filename") or "model.onnx")),
+            options,
+            providers=["CPUExecutionProvider"],
+        )
+        unknown = set(self._inputs) ^ {tensor.name for tensor in self._session.get_inputs()}
+        unknown |= set(self._outputs) - {tensor.name for tensor in self._session.get_outputs()}
+        if unknown:
+            raise triton.TritonModelException(f"config.pbtxt and the graph disagree on {sorted(unknown)}")
+        self._threads = max(1, int(os.environ.get("GENRESTREAM_ONNXRUNTIME_THREADS", "1")))
+        self._pool = ThreadPoolExecutor(self._threads)
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """One response a request, in their order."""
+        responses: list[Any] = [None] * len(requests)
+        groups: dict[Any, list[tuple[int, Arrays]]] = {}
+        for index, request in enumerate(requests):
+            try:
+                arrays = [_array(request, name) for name in self._inputs]
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with it, only this request fails
+                responses[index] = _failure(error)
+                continue
+            key = tuple(array.shape[1:] for array in arrays) if self._batched else index
+            groups.setdefault(key, []).append((index, arrays))
+        for members in groups.values():
+            for index, response in self._run_group(requests, members):
+                responses[index] = response
+        return responses
+
+    def _run_group(self, requests: list[Any], members: list[tuple[int, Arrays]]) -> list[tuple[int, Any]]:
+        """Index and response of each member; the members' inputs have the same shapes but for the batch."""
+        try:
+            outputs = self._run_all([arrays for _, arrays in members])
+        except Exception as error:  # noqa: BLE001 - ONNX Runtime's errors have no common base
+            if len(members) == 1:
+                return [(members[0][0], _failure(error))]
+            # One of them spoils the batch: each on its own then.
+            return [pair for member in members for pair in self._run_group(requests, [member])]
+        return [
+            (index, self._response(requests[index], arrays))
+            for (index, _), arrays in zip(members, outputs, strict=True)
+        ]
+
+    def _run_all(self, inputs: list[Arrays]) -> list[Arrays]:
+        """Outputs a request, for inputs a request."""
+        if not self._batched:
+            return [self._run(arrays) for arrays in inputs]
+        counts = [len(arrays[0]) for arrays in inputs]
+        joined = (
+            inputs[0]
+            if len(inputs) == 1
+            else [np.concatenate(column) for column in zip(*inputs, strict=True)]
+        )
+        total = sum(counts)
+        parts = min(self._threads, total)
+        if parts > 1:
+            bounds = [total * part // parts for part in range(parts + 1)]
+            pieces = [[array[start:end] for array in joined] for start, end in itertools.pairwise(bounds)]
+            done = list(self._pool.map(self._run, pieces))
+            outputs = [np.concatenate(column) for column in zip(*done, strict=True)]
+        else:
+            outputs = self._run(joined)
+        ends = np.cumsum(counts)
+        return [
+            [array[end - count : end] for array in outputs] for count, end in zip(counts, ends, strict=True)
+        ]
+
+    def _run(self, arrays: Arrays) -> Arrays:
+        outputs: Arrays = self._session.run(self._outputs, dict(zip(self._inputs, arrays, strict=True)))
+        return outputs
+
+    def _response(self, request: Any, arrays: Arrays) -> Any:
+        wanted = set(request.requested_output_names())
+        return triton.InferenceResponse(
+            [
+                _tensor(name, array)
+                for name, array in zip(self._outputs, arrays, strict=True)
+                if name in wanted
+            ]
+        )
+
+    def finalize(self) -> None:
+        """Ends the threads."""
+        self._pool.shutdown()
+
+
+def _array(request: Any, name: str) -> NDArray[Any]:
+    # DLPack both ways: the stub is built against NumPy 1, its own conversion misreads NumPy 2's arrays.
+    return np.from_dlpack(triton.get_input_tensor_by_name(request, name))
+
+
+def _tensor(name: str, array: NDArray[Any]) -> Any:
+    return triton.Tensor.from_dlpack(name, np.ascontiguousarray(array))
+
+
+def _failure(error: Exception) -> Any:
+    return triton.InferenceResponse(error=triton.TritonError(str(error)))
