@@ -18,7 +18,7 @@ from genrestream.schemas import Kind
 
 Colour = tuple[int, int, int]
 
-_STRAY_TRAIT = 0.3
+_STRAY_TRAIT = 0.2
 """How often one trait of the look (hues, darkness, shapes, layout, texture) is another genre's."""
 _POSTER_HEIGHTS_PX = (320, 360, 400)
 _COVER_SIDES_PX = (240, 300, 360)

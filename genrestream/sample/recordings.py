@@ -54,7 +54,8 @@ def _encoded(wave: NDArray[np.float32], rate_hz: int, form: Format) -> bytes:
     """`wave`, float32 [c, s] within -1..1, as a file."""
     layout = "mono" if wave.shape[0] == 1 else "stereo"
     buffer = io.BytesIO()
-    with av.open(buffer, "w", format=form.container) as container:
+    # Bit-exact: no random serial number in Ogg, no library version in the tags.
+    with av.open(buffer, "w", format=form.container, options={"fflags": "bitexact"}) as container:
         stream = container.add_stream(form.codec, rate=rate_hz, layout=layout)
         if not isinstance(stream, av.AudioStream):
             raise TypeError(f"{form.codec} is no audio codec")

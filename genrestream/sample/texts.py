@@ -13,10 +13,10 @@ from genrestream.sample.plan import ItemPlan, Rng
 from genrestream.schemas import Kind
 
 _SLOT = re.compile(r"\{(\w+)\}")
-_VAGUE_TEXT = 0.12
+_VAGUE_TEXT = 0.06
 """Share of the texts without a word of their genre."""
-_OWN_THING = 0.42
-_OTHER_THING = 0.2
+_OWN_THING = 0.66
+_OTHER_THING = 0.06
 """Share of the things that are another genre's; the rest is shared by all."""
 _FIRST_GENRE = 0.7
 
@@ -29,10 +29,10 @@ def write_texts(plan: ItemPlan) -> dict[str, str | None]:
         case Kind.EVENT:
             if not plan.with_text:
                 return {"title": None, "description": None}
-            return {"title": fill.title(), "description": fill.paragraph(2, 5)}
+            return {"title": fill.title(), "description": fill.paragraph(4, 7)}
         case Kind.PODCAST:
             author = plan.group.rsplit(" ", 1)[0]
-            return {"title": fill.title(), "author": author, "description": fill.paragraph(2, 5)}
+            return {"title": fill.title(), "author": author, "description": fill.paragraph(4, 7)}
         case Kind.TRACK:
             album = fill.title() if rng.random() < 0.5 else None
             lyrics = fill.verses() if plan.with_text else None
@@ -72,7 +72,7 @@ class _Filler:
         if self._plan.script is not None:
             return " ".join(self._filled(self._pick(self._script_patterns()[1])) for _ in range(count))
         patterns = [
-            self._kind.plain_sentences if self._rng.random() < 0.35 else self._kind.sentences
+            self._kind.plain_sentences if self._rng.random() < 0.3 else self._kind.sentences
             for _ in range(count)
         ]
         return " ".join(self._filled(self._pick(choice)) for choice in patterns)

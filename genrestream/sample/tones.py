@@ -14,7 +14,7 @@ from genrestream.sample.plan import ItemPlan, Rng
 
 Wave = NDArray[np.float32]
 
-_STRAY_TRAIT = 0.22
+_STRAY_TRAIT = 0.14
 """How often one trait of the sound (tempo, scale, lead, chords, bass, drums) is another genre's."""
 _TABLE_SAMPLES = 2048
 
