@@ -65,7 +65,7 @@ def build_faust(
     async def forget(_app: Any, *arguments: Any, **_signal: Any) -> None:
         on_revoked(arguments[0])
 
-    app.on_partitions_revoked.connect(forget)
+    cast(Any, app.on_partitions_revoked).connect(forget)
     return app
 
 

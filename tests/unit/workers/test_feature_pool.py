@@ -1,0 +1,86 @@
+"""A decoder that hangs or dies costs one modality of one item."""
+
+import asyncio
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+from genrestream.schemas import HashedTextFeatures, ImageFeatures, MissingReason, Modality, TextFeatures
+from genrestream.workers.feature_pool import FeaturePool, PoolLimits
+from genrestream.workers.features.content import Content, FeaturePlan, HashedTerms
+
+HASHED = HashedTextFeatures(word_buckets=64, char_buckets=64)
+IMAGE = ImageFeatures(height_px=32, width_px=24)
+PLAIN = FeaturePlan((HASHED, IMAGE), {})
+
+
+def picture() -> bytes:
+    """A small JPEG."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (60, 80), "red").save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def hanging_plan(tmp_path: Path) -> FeaturePlan:
+    """A plan whose text never comes: the tokenizer is a pipe that nobody writes to."""
+    os.mkfifo(tmp_path / "tokenizer.json")
+    text = TextFeatures(tokenizer="tokenizer.json", tokenizer_sha256="0" * 64, max_tokens=16)
+    return FeaturePlan((text, IMAGE), {"0" * 64: str(tmp_path / "tokenizer.json")})
+
+
+async def test_extractions_come_in_order_whatever_the_chunks() -> None:
+    """Claim: 70 items in several chunks over two processes give 70 extractions, each of its own item."""
+    contents = [Content((f"word{index} " * (index + 1),), None, None) for index in range(70)]
+    async with FeaturePool(PoolLimits(processes=2)) as pool:
+        extractions = await pool.extract(contents, FeaturePlan((HASHED,), {}))
+    heaviest = []
+    for extraction in extractions:
+        terms = extraction.tensors[0]
+        assert isinstance(terms, HashedTerms)
+        heaviest.append(float(terms.weights.max()))
+    assert len(heaviest) == 70
+    # A word that stands n times in its text weighs 1 + ln(n) or, with a colliding n-gram, more.
+    assert all(weight >= 1 + np.log(index + 1) - 1e-5 for index, weight in enumerate(heaviest))
+
+
+async def test_a_hanging_modality_is_marked_and_the_others_are_there(hanging_plan: FeaturePlan) -> None:
+    """Claim: past the deadline the text is missing with `timeout`, the picture is a tensor."""
+    restarts: list[MissingReason] = []
+    limits = PoolLimits(processes=1, item_deadline_s=1.0)
+    async with FeaturePool(limits, on_restart=restarts.append) as pool:
+        (extraction,) = await pool.extract([Content(("a",), picture(), None)], hanging_plan)
+        assert extraction.missing[Modality.TEXT].reason is MissingReason.TIMEOUT
+        assert isinstance(extraction.tensors[1], np.ndarray)
+        assert extraction.tensors[1].shape == (32, 24, 3)
+        assert MissingReason.TIMEOUT in restarts
+        (after,) = await pool.extract([Content(("fine",), None, None)], PLAIN)
+        assert isinstance(after.tensors[0], HashedTerms)
+
+
+async def test_a_killed_process_costs_nobody_else(hanging_plan: FeaturePlan) -> None:
+    """Claim: when its process dies, an item is marked `crashed`, and items after it are extracted."""
+    async with FeaturePool(PoolLimits(processes=1, item_deadline_s=60.0)) as pool:
+        waiting = asyncio.create_task(pool.extract([Content(("a",), None, None)], hanging_plan))
+        async with asyncio.timeout(60):
+            while not waiting.done():
+                for process in psutil.Process().children(recursive=True):
+                    if opens_a_pipe(process):
+                        process.kill()
+                await asyncio.sleep(0.05)
+        assert waiting.result()[0].missing[Modality.TEXT].reason is MissingReason.CRASHED
+        (after,) = await pool.extract([Content(("fine",), picture(), None)], PLAIN)
+        assert all(tensor is not None for tensor in after.tensors)
+
+
+def opens_a_pipe(process: psutil.Process) -> bool:
+    """Whether the process waits inside the kernel for the other end of a named pipe to be opened."""
+    try:
+        return Path(f"/proc/{process.pid}/wchan").read_text() in {"wait_for_partner", "fifo_open"}
+    except OSError:
+        return False
