@@ -64,11 +64,14 @@ def _media_form(value: Any) -> str:
     return "inline" if inline else "reference"
 
 
+Url = Annotated[str, Field(min_length=1, max_length=MAX_URL_CHARS)]
+
 Media = Annotated[
     Annotated[MediaReference, Tag("reference")] | Annotated[InlineMedia, Tag("inline")],
     Discriminator(_media_form),
-    BeforeValidator(_url_shorthand),
+    BeforeValidator(_url_shorthand, json_schema_input_type=Url | MediaReference | InlineMedia),
 ]
+"""A reference, inline bytes, or a bare URL."""
 
 # Printable, no control characters: an id becomes a Kafka key, a Redis key and a log field.
 ItemId = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS, pattern=r"^[^\x00-\x1f\x7f]+$")]

@@ -100,7 +100,11 @@ class LabelRecord(BaseModel):
     modalities_missing: tuple[MissingModality, ...] = ()
     content_hash: str = Field(description="SHA-256 of the item's texts and media bytes, hexadecimal.")
     source: SourcePosition | None = Field(default=None, description="None when labelled outside Kafka.")
-    revision: Revision | None = Field(default=None, description="None when labelled outside Kafka.")
+    revision: Revision | None = Field(
+        default=None,
+        description="[item offset, release sequence]: of two records about the same item and task, the one "
+        "with the greater pair is newer. None when labelled outside Kafka.",
+    )
     arrived_at: datetime = Field(description="When Kafka accepted the item (UTC).")
     labelled_at: datetime = Field(description="When the labels were decided (UTC).")
 

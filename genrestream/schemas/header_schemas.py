@@ -1,0 +1,78 @@
+"""JSON Schemas of the Kafka headers. A header's value is bytes; the schemas describe it as UTF-8 text."""
+
+from typing import Any
+
+from genrestream.schemas.dead_letters import MAX_MESSAGE_CHARS, PREFIX, DeadLetterCode
+from genrestream.schemas.headers import (
+    ALL_SCORES,
+    CLOUD_EVENTS_VERSION,
+    CONTENT_TYPE,
+    FIRST_OFFSET,
+)
+from genrestream.schemas.member_docs import described
+
+_WHOLE_NUMBER = {"type": "string", "pattern": "^[0-9]{1,19}$"}
+
+
+def item_headers_schema() -> dict[str, Any]:
+    """What a producer may set on an item; all of it is optional."""
+    return {
+        "type": "object",
+        "description": "All optional.",
+        "properties": {
+            "ce_id": {"type": "string", "description": "CloudEvents id; kept for the logs."},
+            "content-type": {
+                "type": "string",
+                "description": "Anything but CloudEvents' structured mode: the value is the item itself.",
+                "not": {"pattern": "^application/cloudevents"},
+            },
+            ALL_SCORES: {
+                "type": "string",
+                "description": "Any value but `0`: the label record has the confidence of every label.",
+            },
+            FIRST_OFFSET: {
+                "type": "string",
+                "pattern": "^[0-9]{1,18}$",
+                "description": "On a replayed item: the offset that it had first, so that it never "
+                "beats a newer version. Set by the replay, not by producers.",
+            },
+        },
+    }
+
+
+def cloud_event_headers_schema(event_type: str, *, has_data: bool = True) -> dict[str, Any]:
+    """CloudEvents 1.0 in Kafka's binary mode, as Genrestream sets them; a removal has no data."""
+    properties: dict[str, Any] = {
+        "ce_specversion": {"const": CLOUD_EVENTS_VERSION.decode()},
+        "ce_id": {
+            "type": "string",
+            "description": "Made of what the record is about and its revision: a duplicate has the same id.",
+        },
+        "ce_source": {"type": "string", "format": "uri-reference"},
+        "ce_type": {"const": event_type},
+        "ce_time": {"type": "string", "format": "date-time"},
+    }
+    if has_data:
+        properties["content-type"] = {"const": CONTENT_TYPE.decode()}
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def dead_letter_headers_schema() -> dict[str, Any]:
+    """The headers that say why an item could not be labelled; the item's own headers stand beside them."""
+    properties: dict[str, Any] = {
+        "code": described(DeadLetterCode),
+        "message": {"type": "string", "maxLength": MAX_MESSAGE_CHARS, "description": "For people, one line."},
+        "topic": {"type": "string", "description": "Where the item came in."},
+        "partition": _WHOLE_NUMBER,
+        "offset": _WHOLE_NUMBER,
+        "attempts": _WHOLE_NUMBER,
+        "at": {"type": "string", "format": "date-time", "description": "When it was given up."},
+    }
+    properties = {PREFIX + name: schema for name, schema in properties.items()}
+    return {
+        "title": "DeadLetterHeaders",
+        "description": "Why an item could not be labelled; key, value and other headers are the item's.",
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+    }
