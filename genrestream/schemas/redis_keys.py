@@ -14,9 +14,28 @@ def labels_key(kind: Kind, item_id: str) -> str:
     return f"labels:v1:{kind}:{item_id}"
 
 
+def items_prefix(kind: Kind) -> str:
+    """What the keys of all label sets of a kind begin with."""
+    return f"items:v1:{kind}:"
+
+
 def items_key(kind: Kind, task: str, label: str) -> str:
     """A sorted set of item ids, scored by confidence: the best items of a label."""
-    return f"items:v1:{kind}:{task}:{label}"
+    return f"{items_prefix(kind)}{task}:{label}"
+
+
+def revisions_key(kind: Kind, item_id: str) -> str:
+    """A hash, a field a task: `item_offset:release_sequence:[labels]` of the record that was written last.
+
+    It is apart from the records, so that these stay plain JSON, and lives twice as long, so that an item
+    whose record expired can be taken out of the sets of its labels.
+    """
+    return f"revisions:v1:{kind}:{item_id}"
+
+
+def expiries_key(kind: Kind) -> str:
+    """A sorted set of item ids, scored by the time (Unix seconds) at which their records expire."""
+    return f"expiries:v1:{kind}"
 
 
 def removal_key(kind: Kind, item_id: str) -> str:

@@ -16,7 +16,7 @@ from genrestream.workers.metrics import METRICS, Metric, WorkerMetrics, document
 from genrestream.workers.observe import Stage
 from genrestream.workers.protocols import CacheOutcome
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "metrics.md"
 
 
 def live(kind: Kind, *heads: tuple[str, int]) -> LiveKind:

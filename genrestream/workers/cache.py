@@ -1,0 +1,182 @@
+"""The label cache in Redis: what is written only if it is newer, and how recommenders read it.
+
+`labels:v1:{kind}:{id}` is a hash of label records in JSON, a field a task; `items:v1:{kind}:{task}:{label}` a
+sorted set of item ids by confidence. One Lua script compares revisions and writes both, so that nobody sees
+one without the other and an older revision never wins. Everything expires 90 days after its last write, and
+can be rebuilt from `catalog.labels`.
+
+Redis may evict by `volatile-ttl` or not at all: revisions expire after their records, so that policy never
+drops a revision before its record, while any other could and would let an older record in. The scripts touch
+keys of several slots, so Redis Cluster is not supported; a primary with replicas is.
+"""
+
+import logging
+from collections.abc import Sequence
+from hashlib import sha1
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from genrestream.schemas.items import Kind
+from genrestream.schemas.labels import LabelRecord
+from genrestream.schemas.redis_keys import (
+    LABELS_TTL_S,
+    REMOVAL_TTL_S,
+    expiries_key,
+    items_key,
+    items_prefix,
+    labels_key,
+    removal_key,
+    revisions_key,
+)
+from genrestream.workers.errors import CacheUnavailableError
+from genrestream.workers.protocols import CacheOutcome
+from genrestream.workers.script_pipeline import Argument, PipelineLimits, Script, ScriptPipeline
+
+log = logging.getLogger(__name__)
+
+MAX_TOP = 1000
+"""The most items that `top` gives."""
+
+
+def _script(name: str) -> Script:
+    text = (Path(__file__).parent / name).read_text()
+    return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+WRITE = _script("cache_write.lua")
+REMOVE = _script("cache_remove.lua")
+
+
+class RankedItem(NamedTuple):
+    """An item of a label."""
+
+    item_id: str
+    confidence: float
+
+
+class RedisCache:
+    """The label cache. Writing never raises: a failure is an outcome, since the label topic has the truth."""
+
+    def __init__(
+        self,
+        url: str,
+        limits: PipelineLimits | None = None,
+        labels_ttl_s: int = LABELS_TTL_S,
+        removal_ttl_s: int = REMOVAL_TTL_S,
+    ) -> None:
+        """Connect lazily to `url`: redis://, rediss:// or unix://, with user and password where needed.
+
+        Raises:
+            ValueError: the URL is none of these.
+        """
+        limits = limits or PipelineLimits()
+        self._redis = Redis.from_url(
+            url,
+            socket_timeout=limits.deadline_s,
+            socket_connect_timeout=limits.deadline_s,
+            # A connection that died while idle is opened anew once; more is for those who ask again.
+            retry=Retry(NoBackoff(), 1),
+        )
+        self._scripts = ScriptPipeline(self._redis, limits)
+        self._labels_ttl_s = labels_ttl_s
+        self._removal_ttl_s = removal_ttl_s
+
+    async def write(self, record: LabelRecord) -> CacheOutcome:
+        """Write the record unless what is there is as new, or the item was removed later."""
+        if record.revision is None:
+            raise ValueError(f"the record of {record.kind} {record.id} has no revision to compare")
+        arguments: list[Argument] = [
+            record.task,
+            record.revision.item_offset,
+            record.revision.release_sequence,
+            record.model_dump_json(),
+            record.id,
+            items_prefix(record.kind),
+            self._labels_ttl_s,
+        ]
+        for label in record.labels:
+            arguments += (label.label, label.confidence)
+        return await self._outcome(WRITE, record.kind, record.id, arguments)
+
+    async def remove(self, kind: Kind, item_id: str, item_offset: int) -> CacheOutcome:
+        """Delete the item's labels of this and earlier offsets, and refuse them from now on."""
+        arguments: list[Argument] = [item_offset, item_id, items_prefix(kind), self._removal_ttl_s]
+        return await self._outcome(REMOVE, kind, item_id, arguments)
+
+    async def lookup(self, kind: Kind, item_id: str) -> dict[str, LabelRecord]:
+        """The item's label records by task, empty if there are none.
+
+        Raises:
+            CacheUnavailableError: Redis does not answer, or holds what is no label record.
+        """
+        try:
+            fields: Any = await self._redis.hgetall(labels_key(kind, item_id))
+            return {task.decode(): LabelRecord.model_validate_json(record) for task, record in fields.items()}
+        except (RedisError, OSError) as error:
+            raise CacheUnavailableError(f"Redis: {error}") from error
+        except ValidationError as error:
+            raise CacheUnavailableError(
+                f"Redis: {labels_key(kind, item_id)} holds no label record"
+            ) from error
+
+    async def top(self, kind: Kind, task: str, label: str, count: int) -> list[RankedItem]:
+        """The items that have the label, the most confident first, at most `count` and `MAX_TOP`.
+
+        Raises:
+            CacheUnavailableError: Redis does not answer.
+        """
+        wanted = min(count, MAX_TOP)
+        found: list[RankedItem] = []
+        start = 0
+        try:
+            while len(found) < wanted:
+                page = await self._page(kind, task, label, start, wanted)
+                if page is None:
+                    break
+                found += page
+                start += wanted
+        except (RedisError, OSError) as error:
+            raise CacheUnavailableError(f"Redis: {error}") from error
+        return found[:wanted]
+
+    async def close(self) -> None:
+        """Answer what waits and close the connections."""
+        await self._scripts.close()
+        await self._redis.aclose()
+
+    async def _page(
+        self, kind: Kind, task: str, label: str, start: int, size: int
+    ) -> Sequence[RankedItem] | None:
+        """A page of the label's set without items whose record expired; None after the last one."""
+        rows: Any = await self._redis.zrange(
+            items_key(kind, task, label), start, start + size - 1, desc=True, withscores=True
+        )
+        if not rows:
+            return None
+        ranked = [RankedItem(item_id.decode(), confidence) for item_id, confidence in rows]
+        pipeline = self._redis.pipeline(transaction=False)
+        for item in ranked:
+            pipeline.hexists(labels_key(kind, item.item_id), task)
+        alive: list[bool] = await pipeline.execute()
+        return [item for item, is_alive in zip(ranked, alive, strict=True) if is_alive]
+
+    async def _outcome(
+        self, script: Script, kind: Kind, item_id: str, arguments: Sequence[Argument]
+    ) -> CacheOutcome:
+        keys = (
+            labels_key(kind, item_id),
+            revisions_key(kind, item_id),
+            removal_key(kind, item_id),
+            expiries_key(kind),
+        )
+        try:
+            return CacheOutcome((await self._scripts.run(script, keys, arguments)).decode())
+        except CacheUnavailableError as error:
+            log.debug("%s %s is not in the cache: %s", kind, item_id, error)
+            return CacheOutcome.FAILED
