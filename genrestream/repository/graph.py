@@ -37,7 +37,7 @@ class Graph:
         # A waiting pool must not burn the cores that feature extraction needs.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # Batches differ in shape, so the pattern of one is of no use to the next. The arena stays on:
-        # without it every run maps its memory anew, which made batches of 8 recordings cost 2.5 times as much.
+        # without it every run maps its memory anew, and batches of 8 recordings cost 2.5 times as much.
         options.enable_mem_pattern = False
         options.log_severity_level = 3
         if not path.is_file():

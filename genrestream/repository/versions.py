@@ -1,5 +1,6 @@
 """New versions and candidates: a folder is written under a temporary name and renamed when complete."""
 
+import contextlib
 import errno
 import secrets
 import shutil
@@ -170,5 +171,6 @@ class _Unfinished:
     def _remove_left_ones(self) -> None:
         oldest = time.time() - UNFINISHED_MAX_AGE_S
         for left in self._parent.glob(f"{UNFINISHED}*"):
-            if left.stat().st_mtime < oldest:
-                shutil.rmtree(left, ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):  # Its writer finished in this moment.
+                if left.stat().st_mtime < oldest:
+                    shutil.rmtree(left, ignore_errors=True)
