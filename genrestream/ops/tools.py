@@ -9,3 +9,8 @@ def tools_dir() -> Path:
     """The folder of fetched programs: `GENRESTREAM_TOOLS`, else `.uv` beside the environment in use."""
     given = os.environ.get("GENRESTREAM_TOOLS")
     return Path(given).absolute() if given else Path(sys.prefix).parent / ".uv"
+
+
+def servers_dir() -> Path:
+    """The folder of the servers that come as Python wheels."""
+    return tools_dir() / "servers"

@@ -19,7 +19,7 @@ from genrestream.ops import interpreter
 from genrestream.ops.errors import StackError
 from genrestream.ops.ports import HOST, Ports
 from genrestream.ops.server import Server
-from genrestream.ops.tools import tools_dir
+from genrestream.ops.tools import servers_dir
 
 USUAL_GRPC_PORT, USUAL_HTTP_PORT, USUAL_METRICS_PORT = 8001, 8000, 8002
 OUR_BACKEND = Path(__file__).with_name("triton_backend") / "onnxruntime"
@@ -28,16 +28,12 @@ SHARED_MEMORY_BYTES = 1024 * 1024
 """What each instance begins with in /dev/shm; it grows by what its batches need."""
 
 
-def _wheel() -> Path:
-    return tools_dir() / "triton"
-
-
 def find_program() -> Path:
     """The server's program.
 
     Raises `StackError` where it has not been installed, or lacks the interpreter's library.
     """
-    program = _wheel() / "pytriton" / "tritonserver" / "bin" / "tritonserver"
+    program = servers_dir() / "pytriton" / "tritonserver" / "bin" / "tritonserver"
     if not program.is_file():
         raise StackError("Triton is not installed: run `make setup`, or set TRITON_URL to a server you have")
     if not interpreter.has_library():
@@ -50,7 +46,7 @@ def _lay_out_backends(folder: Path) -> Path:
 
     Copies of 3 MB: Triton refuses links that lead out of the directory.
     """
-    wheel = _wheel() / "pytriton" / "tritonserver"
+    wheel = servers_dir() / "pytriton" / "tritonserver"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(wheel / "backends" / "python", folder / "python")
     stubs = wheel / "python_backend_stubs" / interpreter.MINOR
@@ -109,7 +105,7 @@ def server(directory: Path, models: Path, load: Sequence[str], ports: Ports) -> 
     argv = [str(program), "--disable-auto-complete-config"]
     argv += [f"--{name}={value}" for name, value in options.items()]
     argv += [f"--load-model={name}" for name in load]
-    libraries = [interpreter.library_dir(), _wheel() / "nvidia_pytriton.libs"]
+    libraries = [interpreter.library_dir(), servers_dir() / "nvidia_pytriton.libs"]
     return Server(
         name="triton",
         title="Triton 2.51",
