@@ -1,0 +1,5 @@
+"""`python -m genrestream` is `genrestream`."""
+
+from genrestream.cli.main import main
+
+main()
