@@ -1,6 +1,7 @@
 """Errors of the streaming path; each type tells its caller what to do."""
 
 from genrestream.schemas.dead_letters import DeadLetterCode
+from genrestream.schemas.labels import MissingReason
 
 
 class Rejected(Exception):  # noqa: N818 - a verdict on the item, not a fault of the program
@@ -16,6 +17,10 @@ class DeliveryImpossibleError(Exception):
     """Kafka refuses for good what is written (rights, limits, settings): stop the worker with this line."""
 
 
+class KafkaUnavailableError(Exception):
+    """No broker answers; one line for people. It may later, but who has just started gives up."""
+
+
 class CacheUnavailableError(Exception):
     """Redis does not answer as it should; one line for people. Writing never raises it, reading does."""
 
@@ -26,3 +31,12 @@ class InferenceUnavailable(Exception):  # noqa: N818 - says what to do: try agai
 
 class InferenceRejected(Exception):  # noqa: N818 - says what to do: give up on the batch
     """Triton refuses these tensors for good: take the batch apart, then dead-letter the item that did it."""
+
+
+class MediaUnavailable(Exception):  # noqa: N818 - a verdict on the medium, not a fault of the program
+    """The picture or recording cannot be read: label the item from the rest, and say why."""
+
+    def __init__(self, reason: MissingReason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail

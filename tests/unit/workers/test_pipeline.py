@@ -1,0 +1,206 @@
+"""An item's way: each message ends in exactly one of its labels, its removal, or a dead letter."""
+
+import asyncio
+import base64
+import io
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from genrestream.schemas import DeadLetterCode, Kind, MissingReason, Modality, Revision
+from genrestream.workers.errors import InferenceRejected, InferenceUnavailable
+from genrestream.workers.intake import Incoming
+from genrestream.workers.metrics import WorkerMetrics
+from genrestream.workers.pipeline import Adapters, BatchLimits, Outcome, Pipeline
+from genrestream.workers.protocols import Array
+from genrestream.workers.retries import Backoff
+from tests.unit.workers.doubles import Features, Inference, Media, Published, Releases, live_kind, release
+
+
+def picture() -> str:
+    """A small PNG in base64."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (20, 30), "blue").save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def event(item_id: str = "e1", offset: int = 5, **fields: Any) -> Incoming:
+    """A message of the event topic."""
+    value = json.dumps({"id": item_id, **fields}).encode()
+    return Incoming("catalog.events", 3, offset, item_id.encode(), value)
+
+
+def pipeline(
+    out: Published, inference: Inference | None = None, releases: Releases | None = None, max_items: int = 8
+) -> Pipeline:
+    """The pipeline over adapters in memory."""
+    adapters = Adapters(
+        media=Media(),
+        features=Features(),
+        inference=inference or Inference(),
+        labels=out,
+        cache=out,
+        dead_letters=out,
+        releases=releases or Releases(live_kind()),
+    )
+    limits = {kind: BatchLimits(max_items, 0.001, 2) for kind in Kind}
+    return Pipeline(adapters, WorkerMetrics("test"), limits, Backoff(0.001, 0.002))
+
+
+async def run(running: Pipeline, *messages: Incoming) -> list[Outcome]:
+    """Process the messages as they would arrive, all in flight together."""
+    turns = [running.enter(message) for message in messages]
+    async with asyncio.timeout(20):
+        return await asyncio.gather(*map(running.process, messages, turns))
+
+
+async def test_an_item_becomes_a_record_with_its_provenance() -> None:
+    """Claim: text and picture give one record that names release, modalities, source and revision."""
+    out = Published()
+    assert await run(pipeline(out), event(title="Night", poster={"data": picture()})) == [Outcome.LABELLED]
+    (record,) = out.records
+    assert [label.label for label in record.labels] == ["b"]
+    assert record.modalities_used == (Modality.TEXT, Modality.IMAGE)
+    assert record.modalities_missing == ()
+    assert record.revision == Revision(5, 7)
+    assert record.source is not None
+    assert (record.source.topic, record.source.partition, record.source.offset) == ("catalog.events", 3, 5)
+    assert (record.release.model, record.release.version) == ("event-genres", 1)
+
+
+async def test_a_broken_medium_is_named_and_the_rest_is_labelled() -> None:
+    """Claim: with a poster that is not there the text alone is labelled, and the record says why."""
+    out = Published()
+    assert await run(pipeline(out), event(title="Night", poster="http://gone")) == [Outcome.LABELLED]
+    (record,) = out.records
+    assert record.modalities_used == (Modality.TEXT,)
+    (missing,) = record.modalities_missing
+    assert (missing.modality, missing.reason) == (Modality.IMAGE, MissingReason.NOT_FOUND)
+    assert missing.detail == "HTTP 404"
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({}, DeadLetterCode.NO_CONTENT),
+        ({"title": "  "}, DeadLetterCode.NO_CONTENT),
+        ({"poster": "http://gone"}, DeadLetterCode.MEDIA_NOT_FOUND),
+        ({"poster": {"data": base64.b64encode(b"no picture").decode()}}, DeadLetterCode.MEDIA_UNREADABLE),
+        ({"kind": "opera", "title": "x"}, DeadLetterCode.UNKNOWN_KIND),
+        ({"kind": "track", "title": "x"}, DeadLetterCode.WRONG_TOPIC),
+        ({"title": 5}, DeadLetterCode.INVALID_ITEM),
+    ],
+)
+async def test_what_cannot_be_labelled_is_a_dead_letter_with_its_code(
+    fields: dict[str, Any], code: DeadLetterCode
+) -> None:
+    """Claim: the untouched bytes, key and position go to the dead letters under the code."""
+    out = Published()
+    message = event(**fields)
+    assert await run(pipeline(out), message) == [Outcome.DEAD_LETTERED]
+    (letter,) = out.letters
+    assert letter.code is code
+    assert (letter.key, letter.value) == (message.key, message.value)
+    assert (letter.topic, letter.partition, letter.offset) == ("catalog.events", 3, 5)
+    assert out.records == []
+
+
+async def test_a_null_value_removes_the_item_from_every_task() -> None:
+    """Claim: a removal writes a tombstone for each live task with the removal's revision."""
+    out = Published()
+    both = live_kind(release(task="genres"), release(task="moods"))
+    message = Incoming("catalog.events", 3, 9, b"e1", None)
+    assert await run(pipeline(out, releases=Releases(both)), message) == [Outcome.REMOVED]
+    assert out.removed == [(Kind.EVENT, "e1", ("genres", "moods"), Revision(9, 7))]
+
+
+async def test_each_task_has_its_own_record() -> None:
+    """Claim: two heads of a kind give two records of one item."""
+    out = Published()
+    both = live_kind(release(task="genres"), release(task="moods"))
+    await run(pipeline(out, releases=Releases(both)), event(title="Night"))
+    assert [record.task for record in out.records] == ["genres", "moods"]
+
+
+async def test_versions_of_one_item_are_published_in_order() -> None:
+    """Claim: though the first version waits for Triton longer than the second, it is published first."""
+    out = Published()
+    calls = 0
+
+    def slow_first(inputs: Mapping[str, Array]) -> Array:
+        nonlocal calls
+        calls += 1
+        if calls <= 3:
+            raise InferenceUnavailable("away")
+        return np.tile(np.float32([0.9, 0.1, 0.1]), (len(next(iter(inputs.values()))), 1))
+
+    running = pipeline(out, Inference(slow_first), max_items=1)
+    await run(running, event(offset=5, title="one"), event(offset=6, title="two"))
+    assert [record.revision for record in out.records] == [Revision(5, 7), Revision(6, 7)]
+
+
+async def test_while_triton_is_away_items_wait_and_none_is_dead_lettered() -> None:
+    """Claim: five failures that may pass lead to labels and to no dead letter."""
+    out = Published()
+    failures = iter([True] * 5)
+
+    def away(inputs: Mapping[str, Array]) -> Array:
+        if next(failures, False):
+            raise InferenceUnavailable("connection refused")
+        return np.tile(np.float32([0.9, 0.1, 0.1]), (len(next(iter(inputs.values()))), 1))
+
+    outcomes = await run(pipeline(out, Inference(away)), *(event(f"e{n}", n, title="x") for n in range(4)))
+    assert outcomes == [Outcome.LABELLED] * 4
+    assert out.letters == []
+
+
+async def test_a_refused_item_is_buried_and_its_neighbours_are_labelled() -> None:
+    """Claim: of a batch of six with one refused item, five are labelled and one is a dead letter."""
+    out = Published()
+
+    def picky(inputs: Mapping[str, Array]) -> Array:
+        # The refused item is the only one with a picture.
+        if inputs["presence"][:, 1].any():
+            raise InferenceRejected("unexpected shape")
+        return np.tile(np.float32([0.9, 0.1, 0.1]), (len(inputs["presence"]), 1))
+
+    messages = [
+        event(f"e{n}", n, title="x", poster={"data": picture()} if n == 2 else None) for n in range(6)
+    ]
+    outcomes = await run(pipeline(out, Inference(picky)), *messages)
+    assert outcomes.count(Outcome.LABELLED) == 5
+    assert [(letter.offset, letter.code) for letter in out.letters] == [
+        (2, DeadLetterCode.INFERENCE_REJECTED)
+    ]
+
+
+async def test_when_a_version_is_gone_items_go_on_with_what_is_live_now() -> None:
+    """Claim: items that set out under a release that vanished are labelled by its successor."""
+    out = Published()
+    releases = Releases(live_kind(sequence=7))
+
+    def replaced(inputs: Mapping[str, Array]) -> Array:
+        if releases.kinds[Kind.EVENT].releases[0].sequence == 7:
+            releases.kinds[Kind.EVENT] = live_kind(sequence=8)
+            raise InferenceUnavailable("version 1 is not available")
+        return np.tile(np.float32([0.9, 0.1, 0.1]), (len(inputs["presence"]), 1))
+
+    await run(pipeline(out, Inference(replaced), releases), event(title="x"))
+    assert [record.revision for record in out.records] == [Revision(5, 8)]
+
+
+async def test_a_fault_of_ours_costs_one_item_and_is_told() -> None:
+    """Claim: an unforeseen exception becomes a dead letter `internal_error` that names its type."""
+    out = Published()
+
+    def nonsense(inputs: Mapping[str, Array]) -> Array:
+        return np.zeros((len(inputs["presence"]), 2), np.float32)
+
+    assert await run(pipeline(out, Inference(nonsense)), event(title="x")) == [Outcome.DEAD_LETTERED]
+    (letter,) = out.letters
+    assert letter.code is DeadLetterCode.INTERNAL_ERROR
+    assert letter.message.startswith("ValueError: confidences of shape (2,)")
