@@ -21,11 +21,10 @@ from benchmarks import throughput
 from benchmarks.items import BenchmarkSet, find_sets
 from benchmarks.latency import seconds_to_label
 from benchmarks.limits import limit_per_s
-from benchmarks.worker_process import Worker, running_worker
 from genrestream.client.items import BadLine, read_items
-from genrestream.ops.ports import free_port
 from genrestream.ops.stack import local_stack
 from genrestream.ops.state import StackState
+from genrestream.ops.worker_process import WorkerProcess
 from genrestream.sample import generate
 from genrestream.schemas import Kind
 from genrestream.workers.topics import create_topics
@@ -81,13 +80,13 @@ def _measure(
     with local_stack(folder / "stack", models) as state:
         create_topics(state.kafka_bootstrap)
         asyncio.run(announce_live(models, state.kafka_bootstrap, state.triton_url))
-        port = free_port()
-        environment = state.environment()
-        with running_worker(environment, models, data.absolute(), port, folder / "worker.log") as worker:
-            rates = {
-                kind: _rate(encoders, benchmark, worker, state, folder) for kind, benchmark in sets.items()
-            }
-            figures.append(_latency(encoders, sets[Kind.PODCAST], state, folder))
+        arguments = ("--models", str(models), "--media-root", str(data.absolute()))
+        worker = WorkerProcess("bench", folder / "worker.log", state.environment(), arguments)
+        worker.start()
+        worker.wait_ready()
+        rates = {kind: _rate(encoders, benchmark, worker, state, folder) for kind, benchmark in sets.items()}
+        figures.append(_latency(encoders, sets[Kind.PODCAST], state, folder))
+        worker.stop()
     for kind, rate in rates.items():
         console.print(f"{encoders} {kind}s: the machine's limit")
         limit = limit_per_s(folder / f"{kind}.jsonl", kind, models)
@@ -97,7 +96,9 @@ def _measure(
     return figures
 
 
-def _rate(encoders: str, benchmark: BenchmarkSet, worker: Worker, state: StackState, folder: Path) -> float:
+def _rate(
+    encoders: str, benchmark: BenchmarkSet, worker: WorkerProcess, state: StackState, folder: Path
+) -> float:
     count = ITEMS[encoders][benchmark.kind]
     console.print(f"{encoders} {benchmark.kind}s: {count} items, end to end")
     file, warm_up = folder / f"{benchmark.kind}.jsonl", folder / f"{benchmark.kind}-warm-up.jsonl"

@@ -1,12 +1,15 @@
 """Items a second, from the start of the publisher to the last item labelled and cached."""
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.worker_process import Worker
+from prometheus_client.parser import text_string_to_metric_families
+
+from genrestream.ops.worker_process import WorkerProcess
 
 DEADLINE_S = 300.0
 PUBLISH = (sys.executable, "-m", "genrestream", "publish", "--media", "file", "--json")
@@ -14,11 +17,13 @@ PUBLISH = (sys.executable, "-m", "genrestream", "publish", "--media", "file", "-
 
 def publish(file: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """The real command, with media as `file://` references."""
-    return subprocess.Popen([*PUBLISH, str(file)], env=dict(environment), stdout=subprocess.DEVNULL)
+    return subprocess.Popen(
+        [*PUBLISH, str(file)], env={**os.environ, **environment}, stdout=subprocess.DEVNULL
+    )
 
 
 def items_per_s(
-    warm_up: Path, file: Path, items: int, worker: Worker, environment: Mapping[str, str]
+    warm_up: Path, file: Path, items: int, worker: WorkerProcess, environment: Mapping[str, str]
 ) -> float:
     """Items a second of `file`, published while they are labelled; `warm_up` goes before and does not count.
 
@@ -30,11 +35,11 @@ def items_per_s(
     """
     _run(warm_up, environment)
     _settle(worker)
-    before = worker.finished()
+    before = _finished(worker)
     publisher = publish(file, environment)
-    started_s = worker.wait_until(before + 1, DEADLINE_S)
-    first = worker.finished() - before
-    ended_s = worker.wait_until(before + items, DEADLINE_S)
+    started_s = _wait_until(worker, before + 1)
+    first = _finished(worker) - before
+    ended_s = _wait_until(worker, before + items)
     if publisher.wait(DEADLINE_S) != 0:
         raise RuntimeError(f"publish ended with status {publisher.returncode}")
     return (items - first) / (ended_s - started_s)
@@ -45,8 +50,28 @@ def _run(file: Path, environment: Mapping[str, str]) -> None:
         raise RuntimeError(f"cannot publish {file}")
 
 
-def _settle(worker: Worker) -> None:
+def _settle(worker: WorkerProcess) -> None:
     """Wait until nothing ends any more: what was published before is done."""
     finished = -1
-    while finished != (finished := worker.finished()):
+    while finished != (finished := _finished(worker)):
         time.sleep(1.0)
+
+
+def _finished(worker: WorkerProcess) -> int:
+    """Messages that have ended, whatever the outcome."""
+    return sum(
+        round(sample.value)
+        for family in text_string_to_metric_families(worker.metrics())
+        for sample in family.samples
+        if sample.name == "genrestream_items_total"
+    )
+
+
+def _wait_until(worker: WorkerProcess, finished: int) -> float:
+    """The monotonic time of the look that saw so many messages ended."""
+    give_up_s = time.monotonic() + DEADLINE_S
+    while (seen := _finished(worker)) < finished:
+        if time.monotonic() > give_up_s:
+            raise TimeoutError(f"{seen} of {finished} messages after {DEADLINE_S:g} s; see {worker.log}")
+        time.sleep(0.05)
+    return time.monotonic()

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from genrestream.ops.errors import StackError
-from genrestream.ops.ports import free_port
+from genrestream.ops.ports import Ports
 
 READY_DEADLINE_S = 60.0
 STOP_DEADLINE_S = 30.0
@@ -29,7 +29,7 @@ class WorkerProcess:
     ) -> None:
         self.name = name
         self.log = log
-        self.http_port = free_port()
+        self.http_port = Ports(usual=False).choose()
         self._environment = {**os.environ, **environment}
         self._arguments = ("--name", name, "--http-port", str(self.http_port), *arguments)
         self._process: subprocess.Popen[bytes] | None = None
@@ -54,7 +54,7 @@ class WorkerProcess:
             if (status := self.poll()) is not None:
                 raise StackError(f"worker {self.name} ended with status {status}: {self._last_words()}")
             try:
-                with urllib.request.urlopen(f"{self.url}/health/ready", timeout=2):
+                with urllib.request.urlopen(f"{self.url}/health/ready", timeout=2):  # noqa: S310 - http
                     return
             except urllib.error.HTTPError as error:
                 reason = error.read(1000).decode(errors="replace")
@@ -75,7 +75,7 @@ class WorkerProcess:
 
     def metrics(self) -> str:
         """The text of its metrics."""
-        with urllib.request.urlopen(f"{self.url}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=10) as answer:  # noqa: S310 - http
             text: str = answer.read().decode()
         return text
 
