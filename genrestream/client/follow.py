@@ -79,7 +79,7 @@ async def open_follower(bootstrap: str, topics: tuple[str, ...], start: Start) -
             known = await consumer.topics()
         if missing := sorted(set(topics) - set(known)):
             raise KafkaUnavailableError(
-                f"no topic {', '.join(missing)} on {bootstrap}: create them with `genrestream topics`"
+                f"no topic {', '.join(missing)} on {bootstrap}: run `genrestream topics create`"
             )
         with kafka_errors(bootstrap, "finding the position"):
             consumer.assign(await _partitions(consumer, topics))

@@ -24,7 +24,7 @@ class MediaForm(StrEnum):
     """How media that are local files travel."""
 
     AUTO = "auto"
-    """Inline up to 1 MiB, else a `file://` reference; also what cannot be read: the label then says why."""
+    """Inline up to 1 MiB an item; the rest, and what cannot be read, as a reference: the label says why."""
     INLINE = "inline"
     """Inline; a larger or unreadable file is an error."""
     FILE = "file"
@@ -116,22 +116,29 @@ def build_item(fields: dict[str, Any], folder: Path, media: MediaForm, kind: Kin
         raise ItemError(f"kind: {given}, but only kind {kind} is taken")
     named = Kind(given)
     prepared = dict(fields)
+    # Of an item with two media files both of which are large, one has to travel as a reference.
+    room_bytes = MAX_INLINE_MEDIA_BYTES
     for field in MEDIA_FIELDS[named].values():
         path = fields.get(field)
         if isinstance(path, str) and not _SCHEME.match(path):
-            prepared[field] = _local_media(field, folder / path, media)
+            try:
+                found = _local_media(field, folder / path, media, room_bytes)
+            except (ValidationError, ValueError) as error:
+                raise ItemError(f"{field}: {path!r:.80} is no path") from error
+            prepared[field] = found
+            room_bytes -= len(found.data) if isinstance(found, InlineMedia) else 0
     try:
         return item_model(named).model_validate(prepared)
     except ValidationError as error:
         raise ItemError(_faults(error)) from error
 
 
-def _local_media(field: str, path: Path, media: MediaForm) -> MediaReference | InlineMedia:
+def _local_media(field: str, path: Path, media: MediaForm, room_bytes: int) -> MediaReference | InlineMedia:
     reference = MediaReference.model_construct(url=path.absolute().as_uri())
     if media is MediaForm.FILE:
         return reference
     try:
-        data = _read_up_to(path, MAX_INLINE_MEDIA_BYTES)
+        data = _read_up_to(path, room_bytes)
     except (OSError, ValueError) as error:
         if media is MediaForm.AUTO:
             return reference
@@ -142,7 +149,7 @@ def _local_media(field: str, path: Path, media: MediaForm) -> MediaReference | I
         return InlineMedia.model_construct(data=data)
     if media is MediaForm.AUTO:
         return reference
-    limit = f"larger than the {MAX_INLINE_MEDIA_BYTES} bytes that travel inline"
+    limit = f"larger than the {room_bytes} bytes that still fit inline"
     raise ItemError(f"{field}: {path} is {limit if data is None else 'empty'}")
 
 

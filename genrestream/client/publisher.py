@@ -17,6 +17,8 @@ Headers = list[tuple[str, bytes]]
 
 _MAX_REQUEST_BYTES = 5 * 1024 * 1024
 """Above the input topics' limit, so that the broker decides."""
+_OVERHEAD_BYTES = 4096
+"""Of a record batch, with headers; far above what is needed."""
 _BATCH_BYTES = 128 * 1024
 _LINGER_MS = 5
 _TIMEOUT_MS = 15_000
@@ -44,6 +46,12 @@ def item_message(item: Item, *, all_scores: bool = False) -> Message:
 def removal_message(kind: Kind, item_id: str) -> Message:
     """The message that removes an item and its labels."""
     return Message(INPUT_TOPICS[kind].name, item_id.encode(), None)
+
+
+def fits(message: Message) -> bool:
+    """Whether the topic takes a message of this size; workers may take less and dead-letter it."""
+    limit_bytes = next(t.max_message_bytes for t in INPUT_TOPICS.values() if t.name == message.topic)
+    return len(message.key) + len(message.value or b"") + _OVERHEAD_BYTES <= limit_bytes
 
 
 class Publisher:
@@ -79,7 +87,7 @@ class Publisher:
         if missing:
             await self._stop()
             raise KafkaUnavailableError(
-                f"no topic {', '.join(missing)} on {self._bootstrap}: create them with `genrestream topics`"
+                f"no topic {', '.join(missing)} on {self._bootstrap}: run `genrestream topics create`"
             )
         return self
 

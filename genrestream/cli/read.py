@@ -1,0 +1,276 @@
+"""`genrestream labels`, `lookup` and `dead-letters`: what came of the items."""
+
+import asyncio
+import heapq
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
+
+import orjson
+import typer
+from aiokafka import ConsumerRecord
+from rich.console import Console
+
+from genrestream.cli.addresses import resolve_addresses
+from genrestream.cli.errors import CommandError
+from genrestream.client.follow import Follower, Start, open_follower
+from genrestream.client.kafka_errors import KafkaUnavailableError
+from genrestream.client.labels import Labelled, Removed, Unreadable, read_dead_letter, read_label
+from genrestream.client.show import dead_letter_line, label_line, printable, removal_line
+from genrestream.ops.state import External
+from genrestream.schemas import DeadLetter, DeadLetterCode, Kind, LabelRecord
+from genrestream.schemas.topics import DEAD_LETTERS, LABELS
+
+Result = TypeVar("Result")
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")]
+KindArgument = Annotated[Kind, typer.Argument(metavar="KIND", help="event, podcast or track.")]
+MAX_LISTED = 100_000
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(rich_help_panel="Labels")(labels)
+    app.command(rich_help_panel="Labels")(lookup)
+    letters = typer.Typer(no_args_is_help=True, help="Items that could not be labelled.")
+    letters.callback()(_dead_letters)
+    letters.command("list")(list_dead_letters)
+    app.add_typer(letters, name="dead-letters", rich_help_panel="Labels")
+
+
+def _dead_letters() -> None:
+    """Items that could not be labelled, with the reason."""
+
+
+def labels(
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")
+    ] = False,
+    from_beginning: Annotated[
+        bool, typer.Option("--from-beginning", help="With --follow: first all that is there.")
+    ] = False,
+    kind: Annotated[Kind | None, typer.Option(help="Only this kind.")] = None,
+    task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Stop after so many records.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the label topic: item, latency, labels with confidences, modalities used and missing.
+
+    Without --follow it shows what is there and ends. With --follow it shows what comes from now on. The
+    latency is from the item's arrival in Kafka to its labels' there. A yellow label is below its threshold.
+    """
+    _run(_labels(_Wanted(kind, task), limit, follow=follow, from_beginning=from_beginning, as_json=as_json))
+
+
+class _Wanted:
+    """Which label messages are shown."""
+
+    def __init__(self, kind: Kind | None, task: str | None) -> None:
+        self._kind = kind
+        self._task = task
+
+    def __call__(self, found: Labelled | Removed) -> bool:
+        about = found.record if isinstance(found, Labelled) else found
+        return self._kind in (None, about.kind) and self._task in (None, about.task)
+
+
+async def _labels(
+    wanted: _Wanted, limit: int | None, *, follow: bool, from_beginning: bool, as_json: bool
+) -> None:
+    console = _console()
+    start = Start.END if follow and not from_beginning else Start.BEGINNING
+    shown = 0
+    async with open_follower(_bootstrap(), (LABELS.name,), start) as follower:
+        if follow and not as_json and not from_beginning:
+            Console(stderr=True).print("waiting for labels, Ctrl-C ends", style="dim")
+        async for message in _messages(follower, follow=follow):
+            found = read_label(message)
+            if isinstance(found, Unreadable):
+                _tell_unreadable(found)
+            elif wanted(found):
+                _show_label(console, found, message, as_json=as_json)
+                shown += 1
+                if shown == limit:
+                    return
+
+
+def _messages(follower: Follower, *, follow: bool) -> AsyncIterator[ConsumerRecord]:
+    return follower.new() if follow else follower.until_now()
+
+
+def _show_label(
+    console: Console, found: Labelled | Removed, message: ConsumerRecord, *, as_json: bool
+) -> None:
+    if as_json:
+        # The record as it is, so that no field of a newer schema is lost.
+        if isinstance(found, Labelled):
+            value = orjson.loads(message.value) | {"latency_s": round(found.latency_s, 3)}
+        else:
+            value = {"kind": found.kind, "id": found.item_id, "task": found.task, "removed": True}
+        _write(orjson.dumps(value).decode())
+    elif isinstance(found, Labelled):
+        console.print(label_line(found.record, found.latency_s))
+    else:
+        console.print(removal_line(found.kind, found.item_id, found.task))
+
+
+def lookup(
+    kind: KindArgument,
+    item_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="The item's id.")] = None,
+    label: Annotated[str | None, typer.Option(help="Instead of an id: the best items of a label.")] = None,
+    top: Annotated[int, typer.Option(min=1, max=1000, help="With --label: how many items.")] = 10,
+    task: Annotated[str | None, typer.Option(help="The task.  [default: all; with --label: genres]")] = None,
+    as_json: Json = False,
+) -> None:
+    """Look up labels in Redis: those of one item, or the best items of a label.
+
+    Exit status 1 when there are none.
+    """
+    if (item_id is None) == (label is None):
+        raise typer.BadParameter("give an ID or --label, and not both", param_hint="ID")
+    if item_id is not None:
+        _lookup_item(kind, item_id, task, as_json=as_json)
+    elif label is not None:
+        _lookup_label(kind, label, task or "genres", top, as_json=as_json)
+
+
+def _lookup_item(kind: Kind, item_id: str, task: str | None, *, as_json: bool) -> None:
+    from genrestream.workers.cache import RedisCache  # noqa: PLC0415 - a help page needs no Redis client
+
+    async def find(cache: RedisCache) -> dict[str, LabelRecord]:
+        return await cache.lookup(kind, item_id)
+
+    records = _run(_with_cache(find))
+    found = [record for name, record in sorted(records.items()) if task in (None, name)]
+    for record in found:
+        if as_json:
+            _write(record.model_dump_json())
+        else:
+            _console().print(label_line(record, (record.labelled_at - record.arrived_at).total_seconds()))
+    if not found:
+        raise CommandError(f"no labels of {kind} {printable(item_id, 200)!r} in Redis")
+
+
+def _lookup_label(kind: Kind, label: str, task: str, top: int, *, as_json: bool) -> None:
+    from genrestream.workers.cache import RankedItem, RedisCache  # noqa: PLC0415
+
+    async def find(cache: RedisCache) -> list[RankedItem]:
+        return await cache.top(kind, task, label, top)
+
+    ranked = _run(_with_cache(find))
+    for item in ranked:
+        if as_json:
+            _write(orjson.dumps({"id": item.item_id, "confidence": item.confidence}).decode())
+        else:
+            _write(f"{item.confidence:.3f}  {printable(item.item_id, 200)}")
+    if not ranked:
+        raise CommandError(f"no {kind} in Redis has the label {printable(label, 200)!r} for the task {task}")
+
+
+async def _with_cache(find: Any) -> Any:
+    from genrestream.workers.cache import RedisCache  # noqa: PLC0415
+    from genrestream.workers.errors import CacheUnavailableError  # noqa: PLC0415
+
+    url = External.from_environment().redis_url or resolve_addresses().redis_url
+    try:
+        cache = RedisCache(url)
+    except ValueError as error:
+        raise CommandError(f"REDIS_URL: {error}") from error
+    try:
+        return await find(cache)
+    except CacheUnavailableError as error:
+        raise CommandError(f"{url}: {error}") from error
+    finally:
+        await cache.close()
+
+
+def list_dead_letters(
+    code: Annotated[DeadLetterCode | None, typer.Option(help="Only this code.")] = None,
+    limit: Annotated[
+        int, typer.Option(min=1, max=MAX_LISTED, help="The newest so many, over all partitions.")
+    ] = 100,
+    as_json: Json = False,
+) -> None:
+    """List the dead letters, oldest first: when, code, topic/partition@offset, key, message."""
+    found = _run(_newest_dead_letters(code, limit))
+    console = _console()
+    for listed in found:
+        if as_json:
+            _write(orjson.dumps(_letter_fields(listed)).decode())
+        else:
+            console.print(dead_letter_line(listed.letter))
+    if not found and not as_json:
+        Console(stderr=True).print("no dead letters", style="dim")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Listed:
+    """A dead letter without its value, which may be megabytes; ordered by time, then by place."""
+
+    at: datetime
+    place: tuple[int, int]
+    letter: DeadLetter = field(compare=False)
+    value_bytes: int | None = field(compare=False)
+
+
+async def _newest_dead_letters(code: DeadLetterCode | None, limit: int) -> list[_Listed]:
+    newest: list[_Listed] = []
+    async with open_follower(_bootstrap(), (DEAD_LETTERS.name,), Start.BEGINNING) as follower:
+        async for message in follower.until_now():
+            letter = read_dead_letter(message)
+            if isinstance(letter, Unreadable):
+                _tell_unreadable(letter)
+            elif code in (None, letter.code):
+                size = None if letter.value is None else len(letter.value)
+                place = (message.partition, message.offset)
+                heapq.heappush(newest, _Listed(letter.at, place, replace(letter, value=None), size))
+                if len(newest) > limit:
+                    heapq.heappop(newest)
+    return sorted(newest)
+
+
+def _letter_fields(listed: _Listed) -> dict[str, Any]:
+    """What a program may want; the value's bytes stay in the topic, from which they can be replayed."""
+    letter = listed.letter
+    return {
+        "code": letter.code,
+        "message": letter.message,
+        "topic": letter.topic,
+        "partition": letter.partition,
+        "offset": letter.offset,
+        "attempts": letter.attempts,
+        "at": letter.at.isoformat(),
+        "key": None if letter.key is None else letter.key.decode("utf-8", "replace"),
+        "value_bytes": listed.value_bytes,
+    }
+
+
+def _tell_unreadable(message: Unreadable) -> None:
+    where = f"{message.topic}/{message.partition}@{message.offset}"
+    sys.stderr.write(f"cannot read {where}: {printable(message.reason, 200)}\n")
+
+
+def _console() -> Console:
+    """Whole lines: a terminal cuts at its width, a pipe gets everything."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = 1000
+    return console
+
+
+def _write(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _run(work: Coroutine[Any, Any, Result]) -> Result:
+    try:
+        return asyncio.run(work)
+    except KafkaUnavailableError as error:
+        raise CommandError(str(error)) from error
+
+
+def _bootstrap() -> str:
+    """Reading topics needs Kafka only, so that nothing else has to run or be named."""
+    return External.from_environment().kafka_bootstrap or resolve_addresses().kafka_bootstrap

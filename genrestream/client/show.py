@@ -1,0 +1,81 @@
+"""Records as lines for people: one label record, one removal, one dead letter a line.
+
+What comes from outside (ids, titles, messages) is shown without control characters: a scraped title must not
+be able to move the cursor.
+"""
+
+from datetime import datetime
+
+from rich.text import Text
+
+from genrestream.schemas import DeadLetter, Kind, LabelRecord
+from genrestream.schemas.items import Modality
+
+MAX_LABELS = 3
+_KIND_STYLE = {Kind.EVENT: "magenta", Kind.PODCAST: "cyan", Kind.TRACK: "yellow"}
+
+
+def printable(text: str, width: int) -> str:
+    """`text` on one line, at most `width` characters, control characters as `?`."""
+    shown = "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text[: width + 1])
+    return shown if len(shown) <= width else shown[: width - 1] + "…"
+
+
+def label_line(
+    record: LabelRecord, latency_s: float | None, name: str | None = None, width: int = 34
+) -> Text:
+    """Kind, item, latency, task, labels with confidences, modalities used and missing.
+
+    `name` stands for the item's id when given.
+    """
+    sure = record.decision == "labelled"
+    shown = record.labels[:MAX_LABELS] if sure else record.labels[:1]
+    labels = ", ".join(f"{printable(found.label, 24)} {found.confidence:.2f}" for found in shown)
+    more = f" +{len(record.labels) - len(shown)}" if sure and len(record.labels) > len(shown) else ""
+    line = Text(no_wrap=True, overflow="ellipsis")
+    line.append(f"{record.kind:<8}", _KIND_STYLE[record.kind])
+    line.append(f"{printable(name or record.id, width):<{width}} ")
+    line.append(f"{_duration(latency_s):>8} ", "dim")
+    line.append(f"{record.task:<8} ", "dim")
+    line.append(f"{labels + more:<48} ", "bold green" if sure else "yellow")
+    line.append(_modalities(record), "dim")
+    return line
+
+
+def _modalities(record: LabelRecord) -> str:
+    used = "+".join(modality.value for modality in Modality if modality in record.modalities_used)
+    # What the item never had is no news; what could not be read is.
+    missing = [f"{gap.modality} {gap.reason}" for gap in record.modalities_missing if gap.reason != "absent"]
+    return f"{used} ({', '.join(missing)})" if missing else used
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    return f"{1000 * seconds:.0f} ms" if seconds < 10 else f"{seconds:.0f} s"
+
+
+def removal_line(kind: str, item_id: str, task: str, width: int = 34) -> Text:
+    """The line for labels that are gone."""
+    line = Text(no_wrap=True, overflow="ellipsis")
+    line.append(f"{printable(kind, 8):<8}", "dim")
+    line.append(f"{printable(item_id, width):<{width}} ")
+    line.append(f"{'':>8} {printable(task, 20):<8} ", "dim")
+    line.append("removed", "red")
+    return line
+
+
+def dead_letter_line(letter: DeadLetter) -> Text:
+    """When, code, where it came from, key, message."""
+    line = Text(no_wrap=True, overflow="ellipsis")
+    line.append(f"{_local(letter.at)}  ", "dim")
+    line.append(f"{letter.code:<26} ", "red")
+    line.append(f"{letter.topic}/{letter.partition}@{letter.offset:<7} ", "dim")
+    key = "no key" if letter.key is None else letter.key.decode("utf-8", "replace")
+    line.append(f"{printable(key, 34):<34} ")
+    line.append(printable(letter.message, 200))
+    return line
+
+
+def _local(at: datetime) -> str:
+    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
