@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from genrestream.schemas.features import AudioFeatures
 from genrestream.workers.features.content import FeatureLimits
-from genrestream.workers.features.errors import UnreadableMedia
 from genrestream.workers.features.mel import log_mel
-from genrestream.workers.features.recording import Recording, ShortRecordingError
+from genrestream.workers.features.recording import Recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,28 +30,17 @@ def audio_tensor(data: bytes, spec: AudioFeatures, limits: FeatureLimits) -> NDA
     and codec that FFmpeg reads as sound. Raises UnreadableMedia or MediaTooLarge.
     """
     with Recording(data, spec.sample_rate_hz, limits) as recording:
-        try:
-            return _patches(recording, spec)
-        except ShortRecordingError:
-            recording.measure()
-        try:
-            return _patches(recording, spec)
-        except ShortRecordingError as error:
-            raise UnreadableMedia("the recording cannot be decoded in its middle") from error
-
-
-def _patches(recording: Recording, spec: AudioFeatures) -> NDArray[np.float32]:
-    middle = min(recording.samples, round(spec.middle_s * spec.sample_rate_hz))
-    start = (recording.samples - middle) // 2
-    frames = 1 + middle // spec.hop_samples
-    patch_frames = min(frames, spec.patch_frames)
-    firsts = patch_starts(frames, patch_frames, spec.patches)
-    patches: dict[int, NDArray[np.float32]] = {}
-    for span in _merged(sorted(set(firsts)), patch_frames):
-        mel = log_mel(_span_samples(recording, span, start, spec), spec)
-        for first in firsts:
-            if span.first <= first < span.first + span.count:
-                patches[first] = mel[first - span.first : first - span.first + patch_frames]
+        middle = min(recording.samples, round(spec.middle_s * spec.sample_rate_hz))
+        start = (recording.samples - middle) // 2
+        frames = 1 + middle // spec.hop_samples
+        patch_frames = min(frames, spec.patch_frames)
+        firsts = patch_starts(frames, patch_frames, spec.patches)
+        patches: dict[int, NDArray[np.float32]] = {}
+        for span in _merged(sorted(set(firsts)), patch_frames):
+            mel = log_mel(_span_samples(recording, span, start, spec), spec)
+            for first in firsts:
+                if span.first <= first < span.first + span.count:
+                    patches[first] = mel[first - span.first : first - span.first + patch_frames]
     repeats = -(-spec.patch_frames // patch_frames)
     return np.stack([np.tile(patches[first], (repeats, 1))[: spec.patch_frames] for first in firsts])
 

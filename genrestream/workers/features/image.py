@@ -4,13 +4,25 @@ Legend: h height, w width.
 """
 
 import struct
+import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import (
+    AvifImagePlugin,  # noqa: F401 - these register the formats, so that the first item does not pay for it
+    BmpImagePlugin,  # noqa: F401
+    GifImagePlugin,  # noqa: F401
+    Image,
+    JpegImagePlugin,  # noqa: F401
+    PngImagePlugin,  # noqa: F401
+    UnidentifiedImageError,
+    WebPImagePlugin,  # noqa: F401
+)
 
 from genrestream.schemas.features import ImageFeatures
 from genrestream.workers.features.content import FeatureLimits
@@ -18,7 +30,7 @@ from genrestream.workers.features.errors import MediaTooLarge, UnreadableMedia
 
 # What scrapers find on the web. Formats that few publish and that have a history of holes (TIFF, PSD,
 # EPS, ...) are left to the ingest side.
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "AVIF")
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF")
 _JPEG_START = b"\xff\xd8\xff"
 _EXIF_MARK = b"Exif\x00\x00"
 # EXIF comes in one of the first segments, each of at most 64 KiB.
@@ -39,10 +51,9 @@ _RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling
 # Reduce by a box filter first only where the picture is still 3 times too large after it: the result is
 # within a level or two of the full filter, at a fraction of the cost for pictures of many megapixels.
 _REDUCING_GAP = 3.0
-# What Pillow's readers raise on broken files, over and above OSError, which most raise.
+# What Pillow's readers raise on broken files, over and above OSError, which most raise; AVIF's RuntimeError.
 _PILLOW_ERRORS = (
-    OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError, KeyError, OverflowError, MemoryError,
-    struct.error, zlib.error,
+    OSError, ValueError, SyntaxError, EOFError, OverflowError, RuntimeError, struct.error, zlib.error,
 )  # fmt: skip
 
 
@@ -82,7 +93,19 @@ def _plain_jpeg(data: bytes, spec: ImageFeatures, limits: FeatureLimits) -> NDAr
         )
     except ValueError:
         return None
-    return _finish(Image.fromarray(pixels), orientation, spec)
+    # The decoder rounds a size such as 2100 / 8 = 262.5 up: the last row is only half covered.
+    eighths = round(8 * max(pixels.shape[:2]) / max(height_px, width_px))
+    box = (0.0, 0.0, width_px * eighths / 8, height_px * eighths / 8)
+    return _finish(Image.fromarray(pixels), box, orientation, spec)
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[Image.Image]:
+    """The picture with its header read; Pillow's warnings (many pixels, odd EXIF) stay off standard error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(BytesIO(data), formats=_FORMATS) as image:
+            yield image
 
 
 def _jpeg_orientation(data: bytes) -> int:
@@ -90,7 +113,7 @@ def _jpeg_orientation(data: bytes) -> int:
     if data.find(_EXIF_MARK, 0, _EXIF_SEARCH_BYTES) < 0:
         return 1
     try:
-        with Image.open(BytesIO(data), formats=("JPEG", "MPO")) as image:
+        with _opened(data) as image:
             return _orientation(image)
     except (*_PILLOW_ERRORS, Image.DecompressionBombError):
         return 1
@@ -108,16 +131,18 @@ def _orientation(image: Image.Image) -> int:
 def _any_picture(data: bytes, spec: ImageFeatures, limits: FeatureLimits) -> NDArray[np.uint8]:
     """The picture by Pillow: every format but plain JPEG."""
     try:
-        with Image.open(BytesIO(data), formats=_FORMATS) as image:
+        with _opened(data) as image:
             _check_pixels(image.width, image.height, limits)
             orientation = _orientation(image)
+            box = (0.0, 0.0, float(image.width), float(image.height))
             if image.format == "JPEG":
-                # As in the plain path, with room for either orientation.
-                side = max(spec.height_px, spec.width_px)
-                image.draft(None, (side, side))
+                # Reduced-size decoding as in the plain path, with room for either orientation.
+                side_px = max(spec.height_px, spec.width_px)
+                drafted = image.draft(None, (side_px, side_px))
+                box = drafted[1] if drafted else box
             image.load()
-            return _finish(_on_known_mode(image), orientation, spec)
-    except Image.DecompressionBombError as error:
+            return _finish(_on_known_mode(image), box, orientation, spec)
+    except (Image.DecompressionBombError, MemoryError) as error:
         raise MediaTooLarge(f"the picture has more than {limits.max_pixels:,} pixels") from error
     except UnidentifiedImageError as error:
         raise UnreadableMedia("not a picture of a known format") from error
@@ -147,13 +172,18 @@ def _grey16_to_grey8(grey: NDArray[np.generic]) -> NDArray[np.uint8]:
     return ((levels + 128) // 257).astype(np.uint8)
 
 
-def _finish(image: Image.Image, orientation: int, spec: ImageFeatures) -> NDArray[np.uint8]:
-    """Resize, turn upright, lay on white: in this order, so that only the first step sees many pixels."""
+def _finish(
+    image: Image.Image, box: tuple[float, float, float, float], orientation: int, spec: ImageFeatures
+) -> NDArray[np.uint8]:
+    """Resize what lies in `box` (left, upper, right, lower), turn upright, lay on white.
+
+    In this order, so that only the first step sees many pixels.
+    """
     size = (spec.height_px, spec.width_px) if orientation in _SIDEWAYS else (spec.width_px, spec.height_px)
-    image = image.resize(size, _RESAMPLING[spec.resize], reducing_gap=_REDUCING_GAP)
+    image = image.resize(size, _RESAMPLING[spec.resize], box, _REDUCING_GAP)
     if orientation in _UPRIGHT:
         image = image.transpose(_UPRIGHT[orientation])
     if image.mode == "RGBA":
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
-    return np.array(image.convert("RGB"))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))

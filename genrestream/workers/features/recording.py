@@ -21,7 +21,8 @@ from av.packet import Packet
 from numpy.typing import NDArray
 
 from genrestream.workers.features.content import FeatureLimits
-from genrestream.workers.features.errors import MediaTooLarge, UnreadableMedia
+from genrestream.workers.features.errors import MediaError, MediaTooLarge, UnreadableMedia
+from genrestream.workers.features.headers import mp3_states_length, wav_missing_bytes
 
 # FFmpeg also reads playlists and scripts that open other files and addresses; only containers that hold
 # their sound themselves are let in, and pictures, subtitles and raw data are not taken for sound.
@@ -30,8 +31,8 @@ _CONTAINERS = (
     "mp3,mpc,mpc8,mpeg,mpegts,nut,ogg,oma,opus,rm,spx,tak,tta,voc,w64,wav,webm,wma,wv"
 )
 _OPEN_OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "", "probesize": "1048576"}
-# Streams of bare frames: without a header that says so, FFmpeg guesses their length from the bit rate.
-_BARE_FRAMES = frozenset({"aac", "ac3", "amr", "amrnb", "amrwb", "dts", "eac3", "mp3"})
+# Streams of bare frames: FFmpeg guesses their length from the bit rate, so that their packets are counted.
+_BARE_FRAMES = frozenset({"aac", "ac3", "amr", "amrnb", "amrwb", "dts", "eac3"})
 
 _PREROLL_S = 0.25
 """Decoded and thrown away before each part: MP3 frames reach 9 frames back, Opus asks for 80 ms."""
@@ -43,6 +44,7 @@ _MAX_BAD_PACKETS = 16
 """Damaged packets passed over in one part before it counts as not decodable."""
 _MAX_AMPLITUDE = 4.0
 """Floating-point files may hold anything; sound is within -1..1, decoded MP3 peaks go a little over it."""
+_WAV_SLACK_BYTES = 1_024
 _SAMPLE_RATES_HZ = range(2_000, 768_001)
 
 _FULL_SCALE = {
@@ -53,10 +55,6 @@ _FULL_SCALE = {
 }
 
 
-_ID3_HEADER_BYTES = 10
-_MP3_HEAD_BYTES = 4_096
-
-
 @dataclass(frozen=True, slots=True)
 class _Part:
     """Decoded sound as it came: mono float32 [n], the recording's index of its first sample, its rate."""
@@ -64,10 +62,6 @@ class _Part:
     samples: NDArray[np.float32]
     first: int
     rate_hz: int
-
-
-class ShortRecordingError(Exception):
-    """A part that the stated length promises is not there: `measure` the recording and read again."""
 
 
 class Recording:
@@ -85,8 +79,9 @@ class Recording:
     def __enter__(self) -> Self:
         self._open()
         try:
-            self._set_length(self._stated_length_s() or self._counted_length_s())
-        except BaseException:
+            self._length_s = self._stated_length_s() or self._counted_length_s()
+            _check_length(self._length_s, self._limits)
+        except MediaError:
             self._container.close()
             raise
         return self
@@ -98,26 +93,14 @@ class Recording:
 
     @property
     def samples(self) -> int:
-        """The recording's length at the rate asked for, as its container states it."""
+        """The recording's length at the rate asked for, as its header states it, else as counted."""
         return max(1, int(self._length_s * self._sample_rate_hz))
-
-    def measure(self) -> None:
-        """Replace a length that was guessed from the bit rate by the true one.
-
-        Raises UnreadableMedia when a header had stated it: the file is truncated.
-        """
-        counted_s = self._counted_length_s()
-        if self._length_is_stated():
-            raise UnreadableMedia(
-                f"the recording is truncated: {self._length_s:.1f} s are stated, {counted_s:.1f} s are there"
-            )
-        self._set_length(counted_s)
 
     def read(self, begin: int, end: int) -> NDArray[np.float32]:
         """Mono samples float32 [n] in about -1..1, the mean of all channels, from `begin` to before `end`.
 
-        Fewer at the very end by up to a quarter second, which containers overstate. Raises
-        ShortRecordingError when more is lacking, UnreadableMedia, or MediaTooLarge.
+        Fewer at the very end by up to a quarter second, which containers overstate. Raises UnreadableMedia
+        when more is lacking or nothing can be decoded, or MediaTooLarge.
         """
         begin_s, end_s = begin / self._sample_rate_hz, end / self._sample_rate_hz
         part = self._decode(begin_s, end_s, seek=begin_s > _PREROLL_S)
@@ -127,57 +110,42 @@ class Recording:
                     f"the recording cannot be sought and is longer than {self._limits.max_decoded_s:g} s"
                 )
             part = self._decode(begin_s, end_s, seek=False)
-        if part is None:
-            raise ShortRecordingError
-        samples = _resampled(part, self._sample_rate_hz, begin, end)
-        if len(samples) < end - begin - _END_TOLERANCE_S * self._sample_rate_hz or not samples.size:
-            raise ShortRecordingError
+        samples = (
+            np.empty(0, np.float32) if part is None else _resampled(part, self._sample_rate_hz, begin, end)
+        )
+        if len(samples) < max(1.0, end - begin - _END_TOLERANCE_S * self._sample_rate_hz):
+            raise UnreadableMedia(
+                f"the recording is cut off or damaged: of {self._length_s:.1f} s, {end_s:.1f} s are not there"
+            )
         return samples
 
     def _open(self) -> None:
+        # Sloppy writers misstate the size by a chunk's header or padding.
+        if (missing_bytes := wav_missing_bytes(self._data)) > _WAV_SLACK_BYTES:
+            raise UnreadableMedia(f"the recording is cut off: {missing_bytes:,} bytes are missing")
         try:
             self._container: InputContainer = av.open(
                 BytesIO(self._data), mode="r", metadata_errors="ignore", options=_OPEN_OPTIONS
             )
         except (av.FFmpegError, OSError, ValueError) as error:
             raise UnreadableMedia(f"not a recording that FFmpeg reads: {_reason(error)}") from error
-        streams = self._container.streams
-        stream = streams.best("audio")
-        if not isinstance(stream, AudioStream) or len(streams) > self._limits.max_streams:
+        try:
+            self._stream = _sound_stream(self._container, self._limits)
+        except MediaError:
             self._container.close()
-            if not isinstance(stream, AudioStream):
-                raise UnreadableMedia("the file holds no sound")
-            raise MediaTooLarge(
-                f"the file holds {len(streams)} streams, allowed are {self._limits.max_streams}"
-            )
-        self._stream = stream
-        # One process a core decodes already.
-        self._stream.codec_context.thread_count = 1
-
-    def _set_length(self, length_s: float) -> None:
-        if length_s > self._limits.max_audio_s:
-            raise MediaTooLarge(
-                f"the recording has {length_s:,.0f} s, allowed are {self._limits.max_audio_s:,.0f}"
-            )
-        if length_s <= 0:
-            raise UnreadableMedia("the recording holds no sound")
-        self._length_s = length_s
+            raise
 
     def _stated_length_s(self) -> float:
-        """What the container says or FFmpeg guesses; 0 when nothing does."""
+        """The length that a header states; 0 when none does, and FFmpeg at best guesses from the bit rate."""
+        name = self._container.format.name
+        if name in _BARE_FRAMES or (name == "mp3" and not mp3_states_length(self._data)):
+            return 0.0
         stream = self._stream
         if stream.duration is not None and stream.time_base is not None:
             return max(0.0, float(stream.duration * stream.time_base))
         if self._container.duration is not None:
             return max(0.0, self._container.duration / av.time_base - self._start_s)
         return 0.0
-
-    def _length_is_stated(self) -> bool:
-        """Whether a header states the length, so that less sound than that is a truncated file."""
-        name = self._container.format.name
-        if name == "mp3":
-            return _has_mp3_length(self._data)
-        return name not in _BARE_FRAMES
 
     def _counted_length_s(self) -> float:
         """The length by the packets that are there, none of them decoded."""
@@ -203,7 +171,8 @@ class Recording:
         """The sound's packets from here on; a broken file ends where it breaks."""
         try:
             yield from self._container.demux(self._stream)
-        except (av.FFmpegError, OSError, ValueError):
+        except (av.FFmpegError, OSError, ValueError, IndexError):
+            # IndexError: a broken transport stream announces another stream in its middle.
             return
 
     def _decode(self, begin_s: float, end_s: float, *, seek: bool) -> _Part | None:
@@ -268,13 +237,37 @@ class Recording:
             )
         samples: NDArray[Any] = frame.to_ndarray()  # planar [c, n], packed [1, n * c]
         by_channel = samples if frame.format.is_planar else samples.reshape(-1, channels).T
-        mono: NDArray[np.float32] = by_channel.mean(axis=0, dtype=np.float32)
+        with np.errstate(invalid="ignore", over="ignore"):
+            mono: NDArray[np.float32] = by_channel.mean(axis=0, dtype=np.float32)
         full_scale = _FULL_SCALE.get(samples.dtype)
         if full_scale is None:
             return np.clip(np.nan_to_num(mono, copy=False), -_MAX_AMPLITUDE, _MAX_AMPLITUDE)
         if samples.dtype == np.uint8:
             mono -= np.float32(full_scale)
         return mono / np.float32(full_scale)
+
+
+def _check_length(length_s: float, limits: FeatureLimits) -> None:
+    if length_s > limits.max_audio_s:
+        raise MediaTooLarge(f"the recording has {length_s:,.0f} s, allowed are {limits.max_audio_s:,.0f}")
+    if length_s <= 0:
+        raise UnreadableMedia("the recording holds no sound")
+
+
+def _sound_stream(container: InputContainer, limits: FeatureLimits) -> AudioStream:
+    """The container's best sound; cover art and video beside it are left alone."""
+    if len(container.streams) > limits.max_streams:
+        raise MediaTooLarge(
+            f"the file holds {len(container.streams)} streams, allowed are {limits.max_streams}"
+        )
+    stream = container.streams.best("audio")
+    # The codec is None, whatever the type says, where FFmpeg has no decoder for it.
+    codec: object = stream.codec_context if stream is not None else None
+    if not isinstance(stream, AudioStream) or codec is None:
+        raise UnreadableMedia("the file holds no sound that FFmpeg decodes")
+    # The pool runs a process a core already.
+    stream.codec_context.thread_count = 1
+    return stream
 
 
 def _resampled(part: _Part, rate_hz: int, begin: int, end: int) -> NDArray[np.float32]:
@@ -301,17 +294,6 @@ def _convert_rate(samples: NDArray[np.float32], from_hz: int, to_hz: int) -> NDA
     resampler = AudioResampler(format="fltp", layout="mono", rate=to_hz)
     converted = [*resampler.resample(frame), *resampler.resample(None)]
     return np.concatenate([piece.to_ndarray()[0] for piece in converted])
-
-
-def _has_mp3_length(data: bytes) -> bool:
-    """Whether the first frame of an MP3 file is one that states its length (Xing, Info or VBRI)."""
-    start = 0
-    if data.startswith(b"ID3") and len(data) >= _ID3_HEADER_BYTES:
-        # ID3v2.4, 3.1: four bytes of 7 bits.
-        high, upper, lower, low = data[6:10]
-        start = _ID3_HEADER_BYTES + (high << 21 | upper << 14 | lower << 7 | low)
-    head = data[start : start + _MP3_HEAD_BYTES]
-    return any(mark in head for mark in (b"Xing", b"Info", b"VBRI"))
 
 
 def _reason(error: Exception) -> str:

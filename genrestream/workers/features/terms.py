@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from genrestream.schemas.features import HashedTextFeatures
 from genrestream.workers.features.content import HashedTerms
 
-_WORD = re.compile(r"[^\W_]+")
+# `\w` knows letters and digits, but not the signs that Indic scripts, Thai or Arabic write vowels with.
+_MARKS = "".join(chr(code) for code in range(0x0300, 0xFE30) if unicodedata.category(chr(code))[0] == "M")
+_WORD = re.compile(rf"[\w{_MARKS}]+")
 # The Combining Diacritical Marks block only: vowel signs of Indic scripts and Thai are letters, not accents.
 _ACCENT = re.compile("[\u0300-\u036f]+")
 _SPACE = 32
@@ -40,8 +42,8 @@ def hashed_terms(fields: tuple[str, ...], spec: HashedTextFeatures) -> HashedTer
 
 
 def _fold(text: str) -> str:
-    """Lower case without accents."""
-    text = text.lower()
+    """Lower case without accents; an underscore separates words."""
+    text = text.lower().replace("_", " ")
     if text.isascii():
         return text
     return unicodedata.normalize("NFKC", _ACCENT.sub("", unicodedata.normalize("NFKD", text)))

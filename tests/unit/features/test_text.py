@@ -1,0 +1,83 @@
+"""Texts to token ids."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genrestream.schemas.features import TextFeatures
+from genrestream.workers.features.errors import FeatureSetupError
+from genrestream.workers.features.text import clean_fields, join_fields, token_ids
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        ("<p>Jazz &amp; <b>Blues</b><br/>tonight</p>", "Jazz & Blues tonight"),
+        ("&lt;p&gt;escaped markup&lt;/p&gt;", "escaped markup"),
+        ("<style>p { color: red }</style>text<script type='x'>f()</script>", "text"),
+        ("I <3 you, 1 < 2 > 0", "I <3 you, 1 < 2 > 0"),
+        ("ﬁne ｆｕｌｌ ①", "fine full 1"),
+        ("Cafe\u0301", "Café"),
+        ("a\x00b\tc\u00a0d\r\n\r\ne", "a b c d e"),
+        ("zero\u200bwidth so\u00adft \ufeffmark", "zerowidth soft mark"),
+        ("half a pair \ud83d here", "half a pair here"),
+        ("क्षत्रिय ภาษาไทย", "क्षत्रिय ภาษาไทย"),
+    ],
+)
+def test_text_is_plain_and_normalised(raw: str, clean: str) -> None:
+    """Markup, entities, compatibility forms, controls and invisible characters do not reach the models."""
+    assert clean_fields([raw], 1000) == (clean,)
+
+
+def test_fields_share_the_character_limit() -> None:
+    """The limit counts over all fields in reading order; what lies behind it is not there."""
+    assert clean_fields(["abcde", "fghij", "klm"], 8) == ("abcde", "fgh")
+    assert clean_fields(["ab", " \x00\u200b ", "cd"], 8) == ("ab", "cd")
+    assert clean_fields([" ", "<br>"], 8) == ()
+
+
+def test_expanding_characters_stay_within_the_limit() -> None:
+    """NFKC turns U+FDFA into 18 characters; the limit holds after that."""
+    assert len(clean_fields(["\ufdfa" * 1000], 100)[0]) <= 100
+
+
+@given(st.lists(st.text(st.characters(), max_size=200), max_size=4), st.integers(1, 60))
+def test_any_text_gives_encodable_text_within_the_limit(fields: list[str], limit: int) -> None:
+    """Every string that Python can hold, lone surrogates included, cleans to UTF-8 text."""
+    cleaned = clean_fields(fields, limit)
+    assert sum(len(field) for field in cleaned) <= limit
+    for field in cleaned:
+        assert field.encode()
+        assert field == field.strip()
+
+
+def test_fields_become_sentences() -> None:
+    """The encoder reads title, author and description as sentences; an ending that is there is kept."""
+    assert join_fields(("Jazz nights", "Who?", "In Paris.")) == "Jazz nights. Who? In Paris."
+
+
+def test_tokens_follow_the_tokenizer_file(text_spec: TextFeatures, tokenizer_file: tuple[Path, str]) -> None:
+    """[CLS]=2 jazz=4 night=5 ##s=6 .=9 in=7 paris=8 .=9 [SEP]=3: pieces and special tokens as in the file."""
+    ids = token_ids(("Jazz nights", "in PARIS."), text_spec, str(tokenizer_file[0]))
+    assert ids.dtype == "int64"
+    assert ids.tolist() == [2, 4, 5, 6, 9, 7, 8, 9, 3]
+
+
+def test_long_text_is_cut_at_the_token_limit(
+    text_spec: TextFeatures, tokenizer_file: tuple[Path, str]
+) -> None:
+    """16 tokens at most, and the closing special token is among them."""
+    ids = token_ids(("jazz " * 10_000,), text_spec, str(tokenizer_file[0]))
+    assert ids.tolist() == [2] + [4] * 14 + [3]
+
+
+def test_another_tokenizer_than_named_stops(text_spec: TextFeatures, tmp_path: Path) -> None:
+    """A tokenizer file that was changed would silently feed the encoder other ids: it is refused."""
+    other = tmp_path / "other.json"
+    other.write_text("{}")
+    with pytest.raises(FeatureSetupError, match=r"other\.json has SHA-256 44136fa.*, the release names"):
+        token_ids(("jazz",), text_spec, str(other))
+    with pytest.raises(FeatureSetupError, match=r"absent\.json cannot be read: No such file"):
+        token_ids(("jazz",), text_spec, str(tmp_path / "absent.json"))
