@@ -1,0 +1,197 @@
+"""Items to what heads are trained on: each content is encoded once, in parallel, and kept on disk.
+
+A run that was stopped goes on where it was: what is kept is not computed again.
+"""
+
+import concurrent.futures
+import hashlib
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
+
+from genrestream.schemas.features import HashedTextFeatures
+from genrestream.schemas.items import Modality
+from genrestream.training.catalogue import Example, content_hash, named_modalities, read_content
+from genrestream.training.encode_chunk import Encoded, Encoder, Task, encode_chunk, start_process
+from genrestream.training.head_rows import MODALITIES, HeadRows, TermRows
+from genrestream.training.vector_store import VectorStore
+from genrestream.workers.features.content import HashedTerms
+
+CHUNK_ITEMS = 16
+CHUNK_DEADLINE_S = 300.0
+CHUNKS_AHEAD = 3
+"""Chunks scheduled a process: enough that none waits, few enough that memory stays small."""
+MAX_PROCESSES = 64
+
+NO_TERMS = HashedTerms(np.zeros(0, np.int32), np.zeros(0, np.float32))
+
+Progress = Callable[[int, int], None]
+"""Called with items done and items in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedItems:
+    """The rows of all items, and what it took."""
+
+    rows: HeadRows
+    computed: int
+    """Embeddings that were not kept already."""
+    unreadable: int
+    """Media that are named and cannot be read; their items are trained without them."""
+
+
+def embed(
+    examples: Sequence[Example],
+    encoders: Sequence[Encoder],
+    hashed: HashedTextFeatures | None,
+    max_text_chars: int,
+    store: Path,
+    progress: Progress = lambda done, total: None,
+) -> EmbeddedItems:
+    """The rows of `examples`, in order, from kept and new embeddings and newly hashed terms.
+
+    Raises:
+        TrainingError: embeddings cannot be kept.
+        FeatureSetupError, RepositoryError: an encoder's tokenizer or graph is damaged.
+    """
+    task = Task(tuple(encoders), hashed, max_text_chars)
+    terms: list[HashedTerms | None] = []
+    hashes: dict[Modality, list[bytes | None]] = {encoder.record.modality: [] for encoder in encoders}
+    computed = unreadable = 0
+    with ExitStack() as stack:
+        stores = {
+            encoder.record.modality: stack.enter_context(
+                VectorStore(store / _store_name(encoder, max_text_chars), encoder.record.embedding_dim)
+            )
+            for encoder in encoders
+        }
+        for chunk, chunk_hashes, encoded in _encoded_chunks(examples, task, stores):
+            for modality, (which, vectors) in encoded.vectors.items():
+                contents = [content for row in which if (content := chunk_hashes[modality][row])]
+                stores[modality].append(contents, vectors)
+                computed += len(which)
+            for modality, found in chunk_hashes.items():
+                hashes[modality] += found
+            terms += encoded.terms
+            unreadable += encoded.unreadable
+            progress(len(terms), len(examples))
+            del chunk
+        embeddings = {modality: stores[modality].gather(found) for modality, found in hashes.items()}
+        has = {
+            modality: [content is not None and content in stores[modality] for content in found]
+            for modality, found in hashes.items()
+        }
+    presence = np.zeros((len(examples), len(MODALITIES)), np.float32)
+    for modality, flags in has.items():
+        presence[:, MODALITIES.index(modality)] = flags
+    if hashed is not None:
+        column = MODALITIES.index(Modality.TEXT)
+        presence[:, column] = np.maximum(presence[:, column], [found is not None for found in terms])
+    rows = HeadRows(embeddings, _term_rows(terms, hashed) if hashed else None, presence)
+    return EmbeddedItems(rows, computed, unreadable)
+
+
+def _store_name(encoder: Encoder, max_text_chars: int) -> str:
+    """A name that changes with anything that changes the embeddings."""
+    record = encoder.record
+    parts = (record.features.model_dump_json(), sorted(record.checksums.items()), max_text_chars)
+    digest = hashlib.sha256(repr(parts).encode()).hexdigest()
+    return f"{record.model}-{record.version}-{digest[:16]}"
+
+
+_Chunk = tuple[Sequence[Example], dict[Modality, list[bytes | None]], Encoded]
+
+
+def _encoded_chunks(
+    examples: Sequence[Example], task: Task, stores: dict[Modality, VectorStore]
+) -> Iterator[_Chunk]:
+    """The chunks in order, each with the content hashes of its items and what is new about them."""
+    processes = min(len(os.sched_getaffinity(0)), MAX_PROCESSES, -(-len(examples) // CHUNK_ITEMS))
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["genrestream.training.encode_chunk"])
+    pool = ProcessPool(max_workers=max(1, processes), initializer=start_process, context=context)
+    ahead: deque[_Pending] = deque()
+    try:
+        for start in range(0, len(examples), CHUNK_ITEMS):
+            ahead.append(_schedule(pool, examples[start : start + CHUNK_ITEMS], task, stores))
+            if len(ahead) >= CHUNKS_AHEAD * processes:
+                yield _finish(pool, ahead.popleft(), task)
+        while ahead:
+            yield _finish(pool, ahead.popleft(), task)
+        pool.close()  # type: ignore[no-untyped-call]
+    finally:
+        if ahead or pool.active:
+            pool.stop()  # type: ignore[no-untyped-call]
+        pool.join()
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    examples: Sequence[Example]
+    hashes: dict[Modality, list[bytes | None]]
+    wanted: list[frozenset[Modality]]
+    future: "ProcessFuture[Encoded]"
+
+
+def _schedule(
+    pool: ProcessPool, examples: Sequence[Example], task: Task, stores: dict[Modality, VectorStore]
+) -> _Pending:
+    hashes: dict[Modality, list[bytes | None]] = {modality: [] for modality in stores}
+    wanted: list[frozenset[Modality]] = []
+    for example in examples:
+        named = named_modalities(example.item)
+        heard = frozenset(named & stores.keys())
+        content = read_content(example, heard)
+        found = {modality: content_hash(content, modality) for modality in heard}
+        for modality in stores:
+            hashes[modality].append(found.get(modality))
+        wanted.append(frozenset(modality for modality in found if found[modality] not in stores[modality]))
+    future = pool.schedule(encode_chunk, args=(examples, wanted, task), timeout=CHUNK_DEADLINE_S)
+    return _Pending(examples, hashes, wanted, future)
+
+
+def _finish(pool: ProcessPool, pending: _Pending, task: Task) -> _Chunk:
+    try:
+        encoded: Encoded = pending.future.result()
+    except (ProcessExpired, concurrent.futures.TimeoutError, TimeoutError):
+        # A decoder died or hangs on one item; find it, and train that item without its media.
+        encoded = _one_by_one(pool, pending, task)
+    return pending.examples, pending.hashes, encoded
+
+
+def _one_by_one(pool: ProcessPool, pending: _Pending, task: Task) -> Encoded:
+    vectors: dict[Modality, tuple[list[int], list[NDArray[np.float32]]]] = {}
+    terms: list[HashedTerms | None] = []
+    unreadable = 0
+    for row, (example, modalities) in enumerate(zip(pending.examples, pending.wanted, strict=True)):
+        for asked in (modalities, modalities & {Modality.TEXT}):
+            future = pool.schedule(encode_chunk, args=([example], [asked], task), timeout=CHUNK_DEADLINE_S)
+            try:
+                one: Encoded = future.result()
+                break
+            except (ProcessExpired, concurrent.futures.TimeoutError, TimeoutError):
+                one = Encoded({}, [None], len(modalities))
+        for modality, (_, vector) in one.vectors.items():
+            rows, found = vectors.setdefault(modality, ([], []))
+            rows.append(row)
+            found.append(vector)
+        terms += one.terms
+        unreadable += one.unreadable
+    joined = {modality: (rows, np.concatenate(found)) for modality, (rows, found) in vectors.items()}
+    return Encoded(joined, terms, unreadable)
+
+
+def _term_rows(terms: Sequence[HashedTerms | None], hashed: HashedTextFeatures) -> TermRows:
+    found = [item or NO_TERMS for item in terms]
+    starts = np.concatenate([[0], np.cumsum([len(item.ids) for item in found])]).astype(np.int64)
+    ids = np.concatenate([item.ids for item in found]).astype(np.int32)
+    weights = np.concatenate([item.weights for item in found]).astype(np.float32)
+    return TermRows(starts, ids, weights, hashed.vocabulary_size)

@@ -1,0 +1,5 @@
+"""What can end a training with one clear line."""
+
+
+class TrainingError(Exception):
+    """The training cannot go on, or its result must not be used; one line for people."""

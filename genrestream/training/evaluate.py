@@ -1,0 +1,81 @@
+"""How good a head is on the test fold: as the items are, and with each subset of their modalities.
+
+Also says when a head is not worth anything: one that predicts nothing, or the same for all, must not pass.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genrestream.schemas.items import Modality
+from genrestream.training.errors import TrainingError
+from genrestream.training.fuse import masked_to, rows_with
+from genrestream.training.heads import subsets_of
+from genrestream.training.metrics import Figures, decide, measure
+
+MIN_SLICE_ITEMS = 20
+"""A subset of modalities that fewer test items have is not measured."""
+
+MIN_SPREAD = 1e-3
+"""Confidences that differ less between items are the same for all."""
+
+Predict = Callable[[NDArray[np.int64], NDArray[np.float32]], NDArray[np.float32]]
+"""Confidences float32 [n, l] for rows int64 [n] with a presence mask float32 [n, m]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A head's figures on the test fold beside those that it has to beat."""
+
+    head: Figures
+    slices: Mapping[str, Figures]
+    """By the modalities that were left to it, such as `text + image`."""
+    baselines: Mapping[str, Figures]
+
+
+def measure_slices(
+    predict: Predict,
+    rows: NDArray[np.int64],
+    presence: NDArray[np.float32],
+    targets: NDArray[np.bool_],
+    thresholds: NDArray[np.floating],
+    modalities: tuple[Modality, ...],
+) -> dict[str, Figures]:
+    """Figures for every subset of modalities, on the rows that have it.
+
+    `presence` [all, m] and `targets` [all, l] are indexed by `rows`.
+    """
+    slices = {}
+    for subset in subsets_of(modalities):
+        which = rows[rows_with(presence[rows], subset)]
+        if len(which) < MIN_SLICE_ITEMS:
+            continue
+        confidences = predict(which, masked_to(presence[which], subset))
+        slices[" + ".join(subset)] = measure(targets[which], confidences, thresholds)
+    return slices
+
+
+def refuse_collapsed(
+    confidences: NDArray[np.float32], thresholds: NDArray[np.floating], head: Figures, prior: Figures
+) -> None:
+    """Return if the head's confidences [n, l] tell items apart, and better than labels' frequencies do.
+
+    Raises:
+        TrainingError: with the reason why the head must not be used.
+    """
+    if not np.isfinite(confidences).all():
+        raise TrainingError("the head collapsed: some confidences are no numbers")
+    if float(confidences.std(axis=0).max()) < MIN_SPREAD:
+        raise TrainingError("the head collapsed: it gives every item the same confidences")
+    if not (confidences >= thresholds).any():
+        raise TrainingError("the head collapsed: no confidence reaches its threshold, so it predicts nothing")
+    decided = decide(confidences, thresholds)
+    if len(decided) > 1 and (decided == decided[0]).all():
+        raise TrainingError("the head collapsed: it gives every item the same labels")
+    if head.mean_ap <= prior.mean_ap:
+        raise TrainingError(
+            f"the head learnt nothing: its mean average precision is {head.mean_ap:.3f}, "
+            f"that of the labels' frequencies alone {prior.mean_ap:.3f}"
+        )

@@ -1,0 +1,102 @@
+"""Learns the gate: how the branches' logits are fused for every subset of modalities.
+
+It learns from logits that the branches gave for items they were not trained on, so a branch that merely
+remembers gains no weight; and every item takes part in all subsets of what it has (modality dropout, all
+cases at once). Legend: n items, k branches, l labels, m modalities.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from genrestream.schemas.items import Modality
+from genrestream.training.head_rows import MODALITIES
+from genrestream.training.heads import SUBSETS, Gate, modality_of, subset_number, subsets_of
+
+MAX_GATE_ITEMS = 50_000
+"""More items would not make the few weights better; memory is bounded by this."""
+
+LABEL_WEIGHT_STRENGTH = 20.0
+"""How hard a label's own weights are held to the subset's common ones."""
+LABEL_BIAS_STRENGTH = 0.05
+MAX_ITERATIONS = 60
+
+
+def fit_gate(
+    names: Sequence[str],
+    logits: NDArray[np.float32],
+    presence: NDArray[np.float32],
+    targets: NDArray[np.bool_],
+    seed: int,
+) -> Gate:
+    """The gate for branches `names`, from held-out `logits` [n, k, l], `presence` [n, m], `targets` [n, l].
+
+    The empty subset gets the labels' prior alone.
+    """
+    modalities = tuple({modality_of(name): None for name in names})
+    weights = torch.zeros(SUBSETS, len(names), targets.shape[1])
+    bias = torch.zeros(SUBSETS, targets.shape[1])
+    share = (targets.sum(axis=0) + 0.5) / (len(targets) + 1.0)
+    bias[0] = torch.from_numpy(np.log(share / (1 - share)).astype(np.float32))
+    for subset in subsets_of(modalities):
+        heard = [index for index, name in enumerate(names) if modality_of(name) in subset]
+        rows = rows_with(presence, subset)
+        if len(rows) > MAX_GATE_ITEMS:
+            rows = np.random.default_rng(seed).choice(rows, MAX_GATE_ITEMS, replace=False)
+        fused = _fit_subset(torch.from_numpy(logits[rows][:, heard]), torch.from_numpy(targets[rows]))
+        number = subset_number(subset)
+        weights[number, heard], bias[number] = fused
+    return Gate(weights, bias, modalities)
+
+
+def rows_with(presence: NDArray[np.float32], subset: Sequence[Modality]) -> NDArray[np.int64]:
+    """The rows that have all modalities of the subset, and perhaps more."""
+    columns = [MODALITIES.index(modality) for modality in subset]
+    return np.flatnonzero((presence[:, columns] > 0).all(axis=1))
+
+
+def masked_to(presence: NDArray[np.float32], subset: Sequence[Modality]) -> NDArray[np.float32]:
+    """The presence mask with all modalities outside the subset taken away."""
+    kept = np.array([modality in subset for modality in MODALITIES], np.float32)
+    masked: NDArray[np.float32] = presence * kept
+    return masked
+
+
+def _fit_subset(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights [k, l] and biases [l] for logits [n, k, l]: one weight a branch, and each label's own share."""
+    count, branches, labels = logits.shape
+    common = torch.full((branches,), 1.0 / branches, requires_grad=True)
+    own = torch.zeros(branches, labels, requires_grad=True)
+    bias = torch.zeros(labels, requires_grad=True)
+    if count == 0:
+        return (common[:, None] + own).detach(), bias.detach()
+    wanted = targets.float()
+
+    def loss() -> Tensor:
+        fused = (logits * (common[:, None] + own)).sum(dim=1) + bias
+        errors = nn.functional.binary_cross_entropy_with_logits(fused, wanted, reduction="sum")
+        # The prior on the common weights keeps a subset that few items have near the branches' mean.
+        held = (common - 1.0 / branches).square().sum()
+        held = held + LABEL_WEIGHT_STRENGTH * own.square().sum() + LABEL_BIAS_STRENGTH * bias.square().sum()
+        return (errors + held) / count
+
+    minimise(loss, [common, own, bias])
+    return (common[:, None] + own).detach(), bias.detach()
+
+
+def minimise(loss: Callable[[], Tensor], parameters: list[Tensor]) -> None:
+    """Bring the parameters of a smooth convex loss to its minimum, in place; deterministic."""
+    optimiser = torch.optim.LBFGS(
+        parameters, max_iter=MAX_ITERATIONS, line_search_fn="strong_wolfe", tolerance_change=1e-7
+    )
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        value = loss()
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    optimiser.step(closure)  # type: ignore[no-untyped-call]

@@ -1,0 +1,162 @@
+"""The fused head: one linear branch a view of the item, and a gate that fuses the branches' logits late.
+
+The branches are hashed terms (in effect a TF-IDF one-vs-rest classifier) and one embedding a modality.
+The gate holds weights for every subset of modalities, so each subset is fused and calibrated for itself.
+Legend: b batch, t terms, v rows of the term table, d embedding size, l labels, s subsets, k branches.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from genrestream.schemas.items import Modality
+from genrestream.training.head_rows import MODALITIES
+
+TERMS = "terms"
+"""The name of the hashed terms' branch; the others are called by their modality."""
+
+SUBSETS = 2 ** len(MODALITIES)
+"""Subsets of text (bit 0), image (bit 1) and audio (bit 2)."""
+
+MIN_NORM = 1e-6
+"""An item whose terms are all unknown has norm 0; its logits are then the prior's."""
+
+
+def modality_of(branch: str) -> Modality:
+    """The modality that an item must have for the branch to speak."""
+    return Modality.TEXT if branch == TERMS else Modality(branch)
+
+
+class TermsBranch(nn.Module):
+    """Logits from hashed terms: idf x weight, normed to length 1, times one row of the table a term."""
+
+    idf: Tensor
+
+    def __init__(self, idf: NDArray[np.float32], prior_logits: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("idf", torch.from_numpy(idf))
+        self.table = nn.Parameter(torch.zeros(len(idf), len(prior_logits)))
+        self.bias = nn.Parameter(prior_logits.clone())
+
+    def forward(self, ids: Tensor, weights: Tensor) -> Tensor:
+        """Logits float32 [b, l] from ids int [b, t] and weights float32 [b, t]; padding has weight 0."""
+        scaled = weights * self.idf[ids]
+        normed = scaled / scaled.norm(dim=1, keepdim=True).clamp_min(MIN_NORM)
+        summed = nn.functional.embedding_bag(ids, self.table, per_sample_weights=normed, mode="sum")
+        return summed + self.bias
+
+
+class EmbeddingBranch(nn.Module):
+    """Logits from one modality's embedding: standardised, then linear."""
+
+    mean: Tensor
+    inverse_deviation: Tensor
+
+    def __init__(self, embeddings: NDArray[np.float32], prior_logits: Tensor) -> None:
+        """Standardise by the mean and deviation of `embeddings` float32 [n, d]."""
+        super().__init__()
+        deviation = embeddings.std(axis=0)
+        # A constant dimension tells nothing; dividing by its rounding error would make it loud.
+        inverse = np.where(deviation > 1e-6, 1.0 / np.maximum(deviation, 1e-6), 0.0)
+        self.register_buffer("mean", torch.from_numpy(embeddings.mean(axis=0)))
+        self.register_buffer("inverse_deviation", torch.from_numpy(inverse.astype(np.float32)))
+        self.linear = nn.Linear(embeddings.shape[1], len(prior_logits))
+        nn.init.zeros_(self.linear.weight)
+        with torch.no_grad():
+            self.linear.bias.copy_(prior_logits)
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        """Logits float32 [b, l] from embeddings float32 [b, d]."""
+        logits: Tensor = self.linear((embedding - self.mean) * self.inverse_deviation)
+        return logits
+
+
+class Branches(nn.Module):
+    """All branches of a head, each with logits of its own."""
+
+    def __init__(self, branches: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.by_name = nn.ModuleDict(branches)
+        self.names = tuple(branches)
+
+    def children_in_order(self) -> list[nn.Module]:
+        """The branches in the order of `names`."""
+        return [self.by_name[name] for name in self.names]
+
+    def forward(self, embeddings: Mapping[Modality, Tensor], terms: tuple[Tensor, Tensor] | None) -> Tensor:
+        """Logits float32 [b, k, l] in the order of `names`."""
+        return torch.stack([self._logits(name, embeddings, terms) for name in self.names], dim=1)
+
+    def _logits(
+        self, name: str, embeddings: Mapping[Modality, Tensor], terms: tuple[Tensor, Tensor] | None
+    ) -> Tensor:
+        if name == TERMS and terms is None:
+            raise ValueError("the head listens to hashed terms, and none were given")
+        given = (terms or ()) if name == TERMS else (embeddings[Modality(name)],)
+        logits: Tensor = self.by_name[name](*given)
+        return logits
+
+
+class Gate(nn.Module):
+    """Fuses the branches' logits: for each subset of modalities, a weight a branch and label, and a bias."""
+
+    weights: Tensor
+    """float32 [s, k, l]; 0 for the branches whose modality is not in the subset."""
+    bias: Tensor
+    """float32 [s, l]"""
+    heard: Tensor
+    """float32 [m]: the bit of each modality in the subset's number, 0 for those without a branch."""
+
+    def __init__(self, weights: Tensor, bias: Tensor, modalities: Sequence[Modality]) -> None:
+        super().__init__()
+        self.modalities = tuple(modalities)
+        bits = [float(1 << bit) if name in modalities else 0.0 for bit, name in enumerate(MODALITIES)]
+        self.register_buffer("weights", weights)
+        self.register_buffer("bias", bias)
+        self.register_buffer("heard", torch.tensor(bits))
+
+    def fused(self, logits: Tensor, presence: Tensor) -> Tensor:
+        """Fused logits float32 [b, l] from branch logits [b, k, l] and presence float32 [b, m]."""
+        subset = (presence * self.heard).sum(dim=1).long()
+        return (self.weights[subset] * logits).sum(dim=1) + self.bias[subset]
+
+    def forward(self, logits: Tensor, presence: Tensor) -> Tensor:
+        """Confidences float32 [b, l], the sigmoid of the fused logits."""
+        return torch.sigmoid(self.fused(logits, presence))
+
+
+class FusedHead(nn.Module):
+    """The whole head, from a batch's inputs to calibrated confidences."""
+
+    def __init__(self, branches: Branches, gate: Gate) -> None:
+        super().__init__()
+        self.branches = branches
+        self.gate = gate
+
+    def forward(
+        self, embeddings: Mapping[Modality, Tensor], terms: tuple[Tensor, Tensor] | None, presence: Tensor
+    ) -> Tensor:
+        """Confidences float32 [b, l]."""
+        confidences: Tensor = self.gate(self.branches(embeddings, terms), presence)
+        return confidences
+
+
+def subsets_of(modalities: Sequence[Modality]) -> list[tuple[Modality, ...]]:
+    """Every subset but the empty one, the smallest first, in the order of `Modality`."""
+    ordered = [modality for modality in MODALITIES if modality in modalities]
+    return [subset for size in range(1, len(ordered) + 1) for subset in combinations(ordered, size)]
+
+
+def subset_number(subset: Sequence[Modality]) -> int:
+    """The row of the gate's tables for the subset."""
+    return sum(1 << MODALITIES.index(modality) for modality in subset)
+
+
+def prior_logits(targets: NDArray[np.bool_]) -> Tensor:
+    """The log-odds of each label's share float32 [l]: where a head's biases start."""
+    share = (targets.sum(axis=0) + 0.5) / (len(targets) + 1.0)
+    return torch.from_numpy(np.log(share / (1.0 - share)).astype(np.float32))

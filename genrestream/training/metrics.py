@@ -1,0 +1,132 @@
+"""Figures of multi-label predictions. Legend: n items, l labels.
+
+`truth` bool [n, l]; `confidences` float [n, l] in 0 to 1; `decided` bool [n, l]: the labels that are given.
+"""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Truth = NDArray[np.bool_]
+Confidences = NDArray[np.floating]
+
+CALIBRATION_BINS = 15
+"""Equal-width bins of the calibration error, as in Guo et al. 2017, arXiv:1706.04599."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What is reported for one set of predictions; each lies in 0 to 1 but `labels_given`."""
+
+    items: int
+    top1: float
+    """Share of items whose best label is right, of those that have a label."""
+    top5: float
+    """Share of items with a right label among the best five."""
+    micro_f1: float
+    macro_f1: float
+    mean_ap: float
+    """Mean over labels of the average precision."""
+    at_least_one: float
+    """Share of items with a right label among those given."""
+    labels_given: float
+    """Labels given, on average."""
+    ece: float
+    """Expected calibration error over all labels of all items."""
+    ece_top1: float
+    """Expected calibration error of the best label's confidence."""
+
+    def as_dict(self) -> dict[str, float]:
+        """The figures by name."""
+        return asdict(self)
+
+
+def measure(truth: Truth, confidences: Confidences, thresholds: NDArray[np.floating]) -> Figures:
+    """All figures of the predictions, with labels given as the worker gives them."""
+    return measure_decided(truth, confidences, decide(confidences, thresholds))
+
+
+def measure_decided(truth: Truth, confidences: Confidences, decided: Truth) -> Figures:
+    """All figures of the predictions and the labels given for them."""
+    labelled: Truth = np.asarray(truth.any(axis=1))
+    right: Truth = np.take_along_axis(truth, confidences.argmax(axis=1)[:, None], axis=1)[:, 0]
+    return Figures(
+        items=len(truth),
+        top1=_mean(right[labelled]),
+        top5=_mean(top_k_hits(truth, confidences, 5)[labelled]),
+        micro_f1=micro_f1(truth, decided),
+        macro_f1=float(np.mean(label_f1(truth, decided))),
+        mean_ap=mean_average_precision(truth, confidences),
+        at_least_one=_mean(np.asarray((truth & decided).any(axis=1))[labelled]),
+        labels_given=float(decided.sum(axis=1).mean()) if len(decided) else 0.0,
+        ece=calibration_error(confidences.ravel(), truth.ravel()),
+        ece_top1=calibration_error(confidences.max(axis=1), right),
+    )
+
+
+def decide(confidences: Confidences, thresholds: NDArray[np.floating]) -> Truth:
+    """The labels that are given: those that reach their threshold, else the best one alone."""
+    decided: Truth = np.asarray(confidences >= thresholds, np.bool_)
+    nothing = np.flatnonzero(decided.sum(axis=1) == 0)
+    decided[nothing, confidences[nothing].argmax(axis=1)] = True
+    return decided
+
+
+def top_k_hits(truth: Truth, confidences: Confidences, k: int) -> Truth:
+    """Whether a right label is among the best k, bool [n]."""
+    k = min(k, truth.shape[1])
+    best = np.argpartition(-confidences, k - 1, axis=1)[:, :k]
+    hits: Truth = np.asarray(np.take_along_axis(truth, best, axis=1).any(axis=1))
+    return hits
+
+
+def micro_f1(truth: Truth, decided: Truth) -> float:
+    """F1 over all labels of all items together; 0 if nothing is right."""
+    both = 2.0 * int((truth & decided).sum())
+    return both / max(1, int(truth.sum()) + int(decided.sum()))
+
+
+def label_f1(truth: Truth, decided: Truth) -> NDArray[np.float64]:
+    """F1 of each label float64 [l]; 0 for a label that is neither there nor given."""
+    both = 2.0 * (truth & decided).sum(axis=0)
+    scores: NDArray[np.float64] = both / np.maximum(1, truth.sum(axis=0) + decided.sum(axis=0))
+    return scores
+
+
+def average_precision(truth: NDArray[np.bool_], confidences: NDArray[np.floating]) -> float:
+    """Area under one label's precision-recall steps; ties count as one step; NaN without a true item."""
+    if not truth.any():
+        return float("nan")
+    order = np.argsort(-confidences, kind="stable")
+    hits = np.cumsum(truth[order])
+    # The last row of every run of equal confidences: nobody can cut inside the run.
+    ends = np.append(np.flatnonzero(np.diff(confidences[order])), len(truth) - 1)
+    recalled = hits[ends] / hits[-1]
+    precision = hits[ends] / (ends + 1)
+    return float(np.sum(np.diff(recalled, prepend=0.0) * precision))
+
+
+def label_average_precision(truth: Truth, confidences: Confidences) -> NDArray[np.float64]:
+    """Average precision of each label float64 [l], NaN where no item has it."""
+    return np.array([average_precision(truth[:, i], confidences[:, i]) for i in range(truth.shape[1])])
+
+
+def mean_average_precision(truth: Truth, confidences: Confidences) -> float:
+    """Mean average precision over the labels that some item has; 0 if none has any."""
+    scores = label_average_precision(truth, confidences)
+    return float(np.nanmean(scores)) if not np.isnan(scores).all() else 0.0
+
+
+def calibration_error(confidences: NDArray[np.floating], right: NDArray[np.bool_]) -> float:
+    """Expected calibration error: |mean confidence - share right| of 15 equal bins, weighted by size."""
+    if not len(confidences):
+        return 0.0
+    bins = np.minimum((confidences * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+    claimed = np.bincount(bins, weights=confidences, minlength=CALIBRATION_BINS)
+    found = np.bincount(bins, weights=right.astype(np.float64), minlength=CALIBRATION_BINS)
+    return float(np.abs(claimed - found).sum() / len(confidences))
+
+
+def _mean(values: NDArray[np.bool_]) -> float:
+    return float(values.mean()) if len(values) else 0.0

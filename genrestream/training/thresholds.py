@@ -1,0 +1,75 @@
+"""The confidence from which each label is given, chosen on a fold of its own for a stated aim.
+
+Legend: n items, l labels.
+"""
+
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genrestream.training.metrics import decide, micro_f1
+
+GRID = np.round(np.arange(0.05, 0.951, 0.01), 2)
+"""The thresholds that are tried."""
+
+BELIEF = 1.0
+"""How much the confidences themselves count beside what the fold shows, item for item: a small fold, or a
+label that it hardly holds, must not decide alone."""
+
+
+class Aim(StrEnum):
+    """What the thresholds are chosen for."""
+
+    MICRO_F1 = "micro-f1"
+    MACRO_F1 = "macro-f1"
+    PRECISION = "precision"
+
+
+def choose_thresholds(
+    truth: NDArray[np.bool_], confidences: NDArray[np.floating], aim: Aim, precision_floor: float = 0.7
+) -> NDArray[np.float64]:
+    """Thresholds float64 [l] for `truth` [n, l] and calibrated `confidences` [n, l].
+
+    For micro-F1 one threshold for all labels (on calibrated confidences that is the optimum, Lipton et al.
+    2014, arXiv:1402.1892); for macro-F1 each label's own; for precision the lowest at which a label's
+    precision is at least the floor.
+    """
+    labels = truth.shape[1]
+    if aim is Aim.MICRO_F1:
+        scores = [_expected_micro_f1(truth, confidences, threshold) for threshold in GRID]
+        return np.full(labels, GRID[int(np.argmax(scores))])
+    if aim is Aim.MACRO_F1:
+        return np.array([_best_f1(truth[:, label], confidences[:, label]) for label in range(labels)])
+    return np.array(
+        [_precise(truth[:, label], confidences[:, label], precision_floor) for label in range(labels)]
+    )
+
+
+def _expected_micro_f1(
+    truth: NDArray[np.bool_], confidences: NDArray[np.floating], threshold: float
+) -> float:
+    decided = decide(confidences, np.full(truth.shape[1], threshold))
+    expected = 2.0 * confidences[decided].sum() / max(1e-9, decided.sum() + confidences.sum())
+    return (micro_f1(truth, decided) + BELIEF * float(expected)) / (1.0 + BELIEF)
+
+
+def _believed_hits(
+    truth: NDArray[np.bool_], confidences: NDArray[np.floating]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """For each threshold of the grid: items given, right ones among them; and right ones in all."""
+    believed = (truth + BELIEF * confidences) / (1.0 + BELIEF)
+    given = confidences[None, :] >= GRID[:, None]
+    return given.sum(axis=1).astype(np.float64), given @ believed, float(believed.sum())
+
+
+def _best_f1(truth: NDArray[np.bool_], confidences: NDArray[np.floating]) -> float:
+    given, right, wanted = _believed_hits(truth, confidences)
+    return float(GRID[int(np.argmax(2.0 * right / np.maximum(1e-9, given + wanted)))])
+
+
+def _precise(truth: NDArray[np.bool_], confidences: NDArray[np.floating], floor: float) -> float:
+    given, right, _ = _believed_hits(truth, confidences)
+    enough = np.flatnonzero((right >= floor * given) & (given > 0))
+    # Where the fold shows no such threshold, a calibrated confidence of the floor itself promises it.
+    return float(GRID[enough[0]]) if len(enough) else floor
