@@ -17,6 +17,22 @@ log = logging.getLogger(__name__)
 AgentBody = Callable[[faust.StreamT[Any]], Awaitable[None]]
 
 
+class DrainingApp(faust.App):
+    """Faust's application, whose wait for what is in flight at a rebalance has an end."""
+
+    rebalance_drain_s: float = 10.0
+
+    async def _consumer_wait_empty(self, consumer: faust.types.transports.ConsumerT, logger: Any) -> None:
+        try:
+            async with asyncio.timeout(self.rebalance_drain_s):
+                await super()._consumer_wait_empty(consumer, logger)
+        except TimeoutError:
+            # Waiting on would cost the membership. What is in flight is read again by the partitions' next
+            # owner; its labels carry the same revision, and its acknowledgement is dropped by the ledger.
+            log.warning("gave up %d messages in flight at a rebalance", len(consumer.unacked))
+            consumer.unacked.clear()
+
+
 def build_faust(
     *,
     group: str,
@@ -28,12 +44,13 @@ def build_faust(
     max_buffered_messages: int,
     session_timeout_s: float,
     commit_interval_s: float,
+    rebalance_drain_s: float,
 ) -> faust.App:
     """The application, with `agent` reading the topic of each kind.
 
     `on_revoked` is told the partitions that were taken away, after the wait for what was in flight.
     """
-    app = faust.App(
+    app = DrainingApp(
         group,
         broker=f"aiokafka://{kafka_bootstrap}",
         store="memory://",
@@ -58,6 +75,7 @@ def build_faust(
         web_enabled=False,
         autodiscover=False,
     )
+    app.rebalance_drain_s = rebalance_drain_s
     for kind in kinds:
         topic = app.topic(INPUT_TOPICS[kind].name, key_serializer="raw", value_serializer="raw")
         app.agent(topic, name=f"label-{kind}s", concurrency=1)(agent)

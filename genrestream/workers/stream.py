@@ -6,8 +6,7 @@ backpressure, since heartbeats go on without it.
 """
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Protocol, cast
 
 import faust
@@ -15,11 +14,11 @@ from faust.streams import Stream
 from faust.types import TP
 
 from genrestream.workers.budget import Budget
+from genrestream.workers.errors import DeliveryImpossibleError
 from genrestream.workers.intake import Incoming
 from genrestream.workers.ledger import Entry, Ledger
 from genrestream.workers.ordering import Turn
-
-log = logging.getLogger(__name__)
+from genrestream.workers.pipeline import Outcome
 
 MAX_LEDGER_ENTRIES = 4096
 """Finished messages of one partition that may wait for a slow one before them."""
@@ -32,8 +31,8 @@ class Processor(Protocol):
         """Queue up, in the order of arrival."""
         ...
 
-    async def process(self, message: Incoming, turn: Turn) -> object:
-        """Take it to its end; never raises for what a message holds."""
+    async def process(self, message: Incoming, turn: Turn) -> Outcome:
+        """Take it to its end; DeliveryImpossibleError when its result can go nowhere."""
         ...
 
 
@@ -41,10 +40,15 @@ class Consumption:
     """Feeds the pipeline from Faust's streams, within the budget, and acknowledges through the ledger."""
 
     def __init__(
-        self, processor: Processor, budget: Budget, on_failure: Callable[[Exception], Awaitable[None]]
-    ):
+        self,
+        processor: Processor,
+        budget: Budget,
+        on_outcome: Callable[[Outcome], None],
+        on_failure: Callable[[str], None],
+    ) -> None:
         self._processor = processor
         self._budget = budget
+        self._on_outcome = on_outcome
         self._on_failure = on_failure
         self.ledger: Ledger[faust.EventT[Any]] = Ledger(MAX_LEDGER_ENTRIES)
         self._acknowledged = asyncio.Event()
@@ -56,6 +60,10 @@ class Consumption:
         async for event in events:
             message = _incoming(event)
             await self._wait_for_room(message)
+            if _is_stale(event):
+                # Its partition was taken away meanwhile; whoever has it now reads the message again.
+                self._budget.give_back(_size_bytes(message))
+                continue
             entry = self.ledger.open(event.message.tp, event)
             turn = self._processor.enter(message)
             task = asyncio.get_running_loop().create_task(self._finish(message, entry, turn))
@@ -71,17 +79,17 @@ class Consumption:
 
     async def _finish(self, message: Incoming, entry: Entry[faust.EventT[Any]], turn: Turn) -> None:
         try:
-            await self._processor.process(message, turn)
-        except Exception as error:
+            outcome = await self._processor.process(message, turn)
+        except DeliveryImpossibleError as error:
             # Not acknowledged: it is read again after the restart, by this worker or another.
-            log.exception("%s/%d@%d could not be finished", message.topic, message.partition, message.offset)
-            await self._on_failure(error)
+            self._on_failure(str(error))
             return
         finally:
             self._budget.give_back(_size_bytes(message))
         for event in self.ledger.finish(entry):
             event.ack()
         self._acknowledged.set()
+        self._on_outcome(outcome)
 
 
 def _incoming(event: faust.EventT[Any]) -> Incoming:
@@ -97,6 +105,11 @@ def _incoming(event: faust.EventT[Any]) -> Incoming:
         value=message.value,
         headers=tuple((name, value or b"") for name, value in headers),
     )
+
+
+def _is_stale(event: faust.EventT[Any]) -> bool:
+    generation: int = event.app.consumer_generation_id
+    return bool(event.message.generation_id != generation)
 
 
 def _size_bytes(message: Incoming) -> int:
