@@ -18,7 +18,7 @@ from genrestream.schemas import (
     LabelRecord,
     Revision,
 )
-from genrestream.schemas.topics import KIND_OF_TOPIC
+from genrestream.schemas.topics import KIND_OF_TOPIC, MAX_ITEM_BYTES
 from genrestream.workers.batches import MicroBatcher
 from genrestream.workers.errors import (
     DeliveryImpossibleError,
@@ -88,12 +88,14 @@ class Pipeline:
         metrics: WorkerMetrics,
         limits: dict[Kind, BatchLimits],
         backoff: Backoff | None = None,
+        max_item_bytes: int = MAX_ITEM_BYTES,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._to = adapters
         self._metrics = metrics
         self._timer = Timer(metrics.observe_stage)
         self._backoff = backoff or Backoff()
+        self._max_item_bytes = max_item_bytes
         self._clock = clock
         self._order = KeyOrder()
         self._batchers = {
@@ -133,7 +135,7 @@ class Pipeline:
 
     async def _process(self, message: Incoming, turn: Turn) -> Outcome:
         with self._timer.stage(Stage.DECODE):
-            arrival = take_in(message)
+            arrival = take_in(message, self._max_item_bytes)
         if isinstance(arrival, Removal):
             return await self._remove(arrival, turn)
         return await self._label(arrival, turn)

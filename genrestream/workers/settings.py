@@ -2,10 +2,13 @@
 
 import os
 import socket
+import sys
 from pathlib import Path
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from genrestream.schemas import Kind
 from genrestream.schemas.items import MAX_INLINE_MEDIA_BYTES
@@ -22,39 +25,96 @@ class WorkerSettings(BaseSettings):
         pattern=r"^[A-Za-z0-9._-]{1,100}$",
         description="Stable and unique a worker, as in a StatefulSet: the consumer group's static member.",
     )
-    kinds: tuple[Kind, ...] = tuple(Kind)
+    kinds: Annotated[tuple[Kind, ...], NoDecode] = Field(
+        default=tuple(Kind), min_length=1, description="What the worker labels, separated by commas."
+    )
     group: str = Field(default="genrestream", description="The consumer group that all workers share.")
-    models: Path = Path("triton_models")
-    http_host: str = "127.0.0.1"
+    models: Path = Field(
+        default=Path("triton_models"), description="The model repository that Triton serves."
+    )
+    http_host: str = Field(default="127.0.0.1", description="Address of metrics and health.")
     http_port: int = Field(
-        default=9464, ge=0, le=65535, description="Metrics and health; 0 takes a free one."
+        default=9464, ge=0, le=65535, description="Port of metrics and health; 0: a free one."
     )
 
     media_root: Path | None = Field(default=None, description="file:// media are allowed under this folder.")
-    max_media_bytes: int = Field(default=32 * 1024 * 1024, ge=MAX_INLINE_MEDIA_BYTES)
-    media_timeout_s: float = Field(
-        default=15.0, gt=0, description="For one picture or recording, retries and all."
+    max_media_bytes: int = Field(
+        default=32 * 1024 * 1024, ge=MAX_INLINE_MEDIA_BYTES, description="One picture or recording."
     )
+    media_timeout_s: float = Field(default=15.0, gt=0, description="For fetching one picture or recording.")
 
-    feature_processes: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
+    feature_processes: int = Field(
+        default_factory=lambda: os.cpu_count() or 1, ge=1, le=256, description="Processes for feature work."
+    )
     item_deadline_s: float = Field(default=20.0, gt=0, description="For one item's feature work.")
     inference_deadline_s: float = Field(default=30.0, gt=0, description="For one request to Triton.")
 
-    max_message_bytes: int = Field(default=MAX_ITEM_BYTES, ge=1024)
-    max_in_flight_items: int = Field(default=384, ge=1)
-    max_in_flight_bytes: int = Field(default=96 * 1024 * 1024, ge=MAX_ITEM_BYTES)
-    max_buffered_messages: int = Field(default=64, ge=1, description="Messages a topic read ahead by Faust.")
-    batch_items: int = Field(default=32, ge=1, le=256)
-    batch_wait_s: float = Field(default=0.004, ge=0)
-    batches_in_flight: int = Field(default=3, ge=1, description="Micro-batches a kind.")
+    max_message_bytes: int = Field(
+        default=MAX_ITEM_BYTES, ge=1024, description="A larger message is a dead letter."
+    )
+    max_in_flight_items: int = Field(default=384, ge=1, description="Messages between arrival and commit.")
+    max_in_flight_bytes: int = Field(
+        default=96 * 1024 * 1024, ge=MAX_ITEM_BYTES, description="The same, in bytes of messages."
+    )
+    max_buffered_messages: int = Field(default=64, ge=1, description="Messages read ahead, a topic.")
+    batch_items: int = Field(default=32, ge=1, le=256, description="The largest micro-batch.")
+    batch_wait_s: float = Field(default=0.004, ge=0, description="How long a micro-batch gathers.")
+    batches_in_flight: int = Field(default=3, ge=1, description="Micro-batches at the same time, a kind.")
 
-    session_timeout_s: float = Field(default=30.0, gt=0)
-    commit_interval_s: float = Field(default=1.0, gt=0)
+    session_timeout_s: float = Field(
+        default=30.0, gt=0, le=300, description="A worker silent for so long loses its partitions."
+    )
+    commit_interval_s: float = Field(default=1.0, gt=0, description="How often offsets are committed.")
+    rebalance_drain_s: float = Field(
+        default=10.0, gt=0, description="For what is in flight when partitions are taken away."
+    )
     drain_deadline_s: float = Field(
         default=20.0, gt=0, description="For what is in flight when asked to stop."
     )
+    stuck_after_s: float = Field(
+        default=300.0, gt=0, description="Liveness fails when a message has been in flight for so long."
+    )
+
+    @field_validator("kinds", mode="before")
+    @classmethod
+    def _separated(cls, kinds: Any) -> Any:
+        return kinds.split(",") if isinstance(kinds, str) else kinds
 
     @field_validator("models", "media_root")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else path.absolute()
+
+
+DEFAULTS_IN_WORDS = {
+    "name": "the host's name",
+    "kinds": "`event,podcast,track`",
+    "media_root": "none",
+    "feature_processes": "one a core",
+}
+
+INTRODUCTION = """\
+<!-- Generated by `python -m genrestream.workers.settings > docs/settings.md`: do not edit. -->
+# Settings of a worker
+
+Each is an environment variable; the options of `genrestream worker` win over them. Besides these,
+`KAFKA_BOOTSTRAP`, `REDIS_URL` and `TRITON_URL` say where the servers are; without them a worker uses those of
+`genrestream up`.
+
+| variable | default | meaning |
+|---|---|---|
+"""
+
+
+def documentation() -> str:
+    """The table of all settings, in Markdown."""
+    return INTRODUCTION + "".join(_row(name, field) for name, field in WorkerSettings.model_fields.items())
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    default = DEFAULTS_IN_WORDS.get(name) or f"`{field.default}`"
+    return f"| `GENRESTREAM_{name.upper()}` | {default} | {field.description} |\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(documentation())
