@@ -13,6 +13,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 MARKER = "GENRESTREAM_STACK"
 """The environment variable that holds a stack's id."""
@@ -20,6 +21,12 @@ MARKER = "GENRESTREAM_STACK"
 POLL_S = 0.05
 STOP_GRACE_S = 20.0
 """From SIGTERM to SIGKILL; Kafka takes about 2 s to close its logs, a loaded Triton 5 s."""
+
+HELPER_GRACE_S = 2.0
+"""What helpers, such as Triton's stubs, have to notice that their parent is gone."""
+
+SWEEPS = 10
+"""How often to look for processes that were started meanwhile; one in an uninterruptible wait stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +38,29 @@ class Identity:
     """Field 22 of /proc/PID/stat: when it started, in clock ticks since boot."""
 
 
-def _stat(pid: int) -> tuple[str, int] | None:
-    """State and start time, or None where there is no such process."""
+class _Stat(NamedTuple):
+    """What is needed of /proc/PID/stat."""
+
+    state: str
+    parent: int
+    start_ticks: int
+
+
+def _stat(pid: int) -> _Stat | None:
+    """None where there is no such process."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
     # The second field is the name in brackets, and may itself hold brackets and blanks.
     fields = text[text.rindex(")") + 2 :].split()
-    return fields[0], int(fields[19])
+    return _Stat(state=fields[0], parent=int(fields[1]), start_ticks=int(fields[19]))
 
 
 def identify(pid: int) -> Identity | None:
     """The identity of a running process."""
     found = _stat(pid)
-    return Identity(pid, found[1]) if found and found[0] not in "ZX" else None
+    return Identity(pid, found.start_ticks) if found and found.state not in "ZX" else None
 
 
 def is_running(process: Identity) -> bool:
@@ -133,12 +148,32 @@ def terminate(processes: Collection[Identity], grace_s: float = STOP_GRACE_S) ->
         send(process, signal.SIGKILL)
 
 
+def roots(processes: Collection[Identity]) -> list[Identity]:
+    """Those whose parent is not among them: a server or worker without the helpers that it looks after."""
+    pids = {process.pid for process in processes}
+    return [process for process in processes if _parent_of(process) not in pids]
+
+
+def _parent_of(process: Identity) -> int | None:
+    found = _stat(process.pid)
+    return found.parent if found else None
+
+
 def sweep(marker: str, grace_s: float = STOP_GRACE_S) -> None:
-    """Stops every process that carries the marker, also those started meanwhile."""
-    while left := marked(marker):
-        terminate(left, grace_s)
-        wait_gone(left, 5.0)
-        grace_s = 0.0
+    """Stops every process that carries the marker, also those started meanwhile.
+
+    SIGTERM goes to the roots alone, so that they end their helpers in their own way; SIGKILL to all that is
+    left.
+    """
+    terminate(roots(marked(marker)), grace_s)
+    left = wait_gone(marked(marker), HELPER_GRACE_S)
+    for _ in range(SWEEPS):
+        if not left:
+            return
+        for process in left:
+            send(process, signal.SIGKILL)
+        wait_gone(left, HELPER_GRACE_S)
+        left = marked(marker)
 
 
 def last_lines(log: Path, count: int = 5, max_bytes: int = 16_384) -> list[str]:

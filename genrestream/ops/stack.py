@@ -175,10 +175,10 @@ def _stop_processes(marker: str, servers: Sequence[StartedServer]) -> None:
     sessions = {leader.pid for leader in leaders}
     # Workers first: they finish what they have in flight, for which they need the servers.
     workers = [found for found in process.marked(marker) if process.session_of(found) not in sessions]
-    process.terminate(workers)
+    process.terminate(process.roots(workers))
     process.terminate(leaders)
-    # Triton's stubs end with it; what is left belongs to a server that was killed.
-    process.sweep(marker, grace_s=2.0)
+    # What is left belonged to one that was killed.
+    process.sweep(marker)
 
 
 @contextlib.contextmanager

@@ -54,11 +54,8 @@ class TritonPythonModel:
         # One thread a run: the parts of a batch, and other models, use the other cores.
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(
-            str(folder / (config.get("default_model_filename") or "model.onnx")),
-            options,
-            providers=["CPUExecutionProvider"],
-        )
+        path = folder / (config.get("default_model_filename") or "model.onnx")
+        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         unknown = set(self._inputs) ^ {tensor.name for tensor in self._session.get_inputs()}
         unknown |= set(self._outputs) - {tensor.name for tensor in self._session.get_outputs()}
         if unknown:
