@@ -1,0 +1,43 @@
+"""Bounds on reading media, and the verdicts that they lead to."""
+
+from dataclasses import dataclass
+
+from genrestream.schemas import MissingReason
+from genrestream.workers.errors import MediaUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class MediaLimits:
+    """The most that reading one picture or recording may take, and how many are read at the same time."""
+
+    max_bytes: int = 32 * 2**20
+    """Bytes of one medium."""
+    total_s: float = 15.0
+    """Time from the first connection to the last byte, redirects and a second try after a reset included."""
+    queue_s: float = 15.0
+    """Time to wait for a place among the requests in flight, before `total_s` begins."""
+    connect_s: float = 5.0
+    """Time for one connection, name look-up and TLS included."""
+    max_redirects: int = 5
+    max_in_flight: int = 128
+    """Requests over HTTP in all."""
+    max_in_flight_per_host: int = 16
+    """Requests to one host, so that a slow one holds up nobody else."""
+    max_threads: int = 16
+    """Files and objects read at the same time."""
+
+    def too_large(self, found_bytes: int) -> MediaUnavailable:
+        """The verdict on a medium of so many bytes."""
+        detail = f"the medium has {found_bytes:,} bytes, allowed are {self.max_bytes:,}"
+        return MediaUnavailable(MissingReason.TOO_LARGE, detail)
+
+    def endless(self) -> MediaUnavailable:
+        """The verdict on a medium that was still going on at the limit."""
+        detail = f"the medium has more than {self.max_bytes:,} bytes"
+        return MediaUnavailable(MissingReason.TOO_LARGE, detail)
+
+    def timed_out(self) -> MediaUnavailable:
+        """The verdict on a medium that was not there in time."""
+        return MediaUnavailable(
+            MissingReason.TIMEOUT, f"the medium was not there in time (allowed {self.total_s:g} s)"
+        )
