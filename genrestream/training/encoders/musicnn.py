@@ -1,0 +1,117 @@
+"""The encoder of music from the wheel musicnn (ISC): read, written as ONNX, checked against PyTorch.
+
+Legend: b batch, p patches, f frames, m mel bands, l tags.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from genrestream.schemas.tensors import MEL_PATCHES
+from genrestream.training.encoders.checkpoint import read_checkpoint
+from genrestream.training.encoders.draft import Check, Draft, EncoderError, Progress
+from genrestream.training.encoders.examples import Examples, recording_batch
+from genrestream.training.encoders.musicnn_graph import FEATURES, musicnn_graph
+from genrestream.training.encoders.musicnn_reference import TAGS, Musicnn, reference_with
+from genrestream.training.encoders.onnx_export import check_graph
+from genrestream.training.encoders.parity import largest_difference, run_graph
+from genrestream.training.encoders.tones import drum_machine, lone_notes
+from genrestream.training.encoders.wheels import wheel_file
+from genrestream.workers.features.mel import log_mel
+
+MODEL = "audio-musicnn"
+PACKAGE = "musicnn"
+WEIGHTS = "MSD_musicnn/.data-00000-of-00001"
+WEIGHTS_SHA256 = "8579734ee6388f799ed0def4bbd0d1fdcbeaf213ef2a9dc860917bd76a303de6"
+CHECKED_RECORDINGS = 8
+MAX_DIFFERENCE = 1e-4
+MIN_TAG_CONTRAST = 0.5
+"""The published weights reach 0.93, random ones are below 0."""
+BEAT_TAGS = ("electronic", "dance", "electronica", "electro", "House", "Hip-Hop")
+QUIET_TAGS = ("ambient", "instrumental", "acoustic", "chillout", "Mellow", "folk", "jazz", "beautiful")
+
+
+def build(examples: Examples, progress: Progress) -> Draft:
+    """The encoder from the installed wheel.
+
+    Raises:
+        EncoderError: the wheel is missing or is not the known one.
+    """
+    progress("read the checkpoint", 0, 1)
+    folder = wheel_file(PACKAGE, WEIGHTS, WEIGHTS_SHA256).parent
+    return build_from(
+        folder,
+        MODEL,
+        "wheel musicnn 0.1.0, MSD_musicnn (Million Song Dataset tags)",
+        "ISC",
+        examples,
+        progress,
+    )
+
+
+def build_from(
+    folder: Path, model: str, source: str, licence: str, examples: Examples, progress: Progress
+) -> Draft:
+    """The encoder from a musicnn checkpoint's folder.
+
+    Raises:
+        EncoderError: the folder holds no musicnn checkpoint.
+    """
+    weights = read_checkpoint(folder)
+    graph = musicnn_graph(weights)
+    check_graph(graph)
+    try:
+        reference = reference_with(weights)
+    except (KeyError, ValueError) as error:
+        raise EncoderError(f"{folder} is no checkpoint of musicnn: {error}") from error
+    batch = recording_batch(examples.recordings, FEATURES, CHECKED_RECORDINGS, progress)
+    expected = _reference_embeddings(reference, batch)
+    difference = largest_difference(run_graph(graph, {MEL_PATCHES: batch}), expected)
+    checks = [Check("difference from torch", difference, at_most=MAX_DIFFERENCE)]
+    if reference.tags.out_features == len(TAGS):
+        checks.append(
+            Check("tag contrast of beats and lone notes", tag_contrast(reference), at_least=MIN_TAG_CONTRAST)
+        )
+    return Draft(
+        model=model,
+        features=FEATURES,
+        embedding_dim=expected.shape[1],
+        graph=graph,
+        source=source,
+        licence=licence,
+        checks=tuple(checks),
+    )
+
+
+def tag_contrast(reference: Musicnn) -> float:
+    """How much more the tags of beats than those of quiet music tell a drum machine from lone notes.
+
+    Both sounds are made here, so that it needs no recording; 0 when the network hears no difference.
+    """
+    beats = tag_probabilities(reference, drum_machine(FEATURES.sample_rate_hz))
+    notes = tag_probabilities(reference, lone_notes(FEATURES.sample_rate_hz))
+    more_beat = sum(beats[tag] - notes[tag] for tag in BEAT_TAGS)
+    more_quiet = sum(notes[tag] - beats[tag] for tag in QUIET_TAGS)
+    return min(more_beat, more_quiet)
+
+
+def tag_probabilities(reference: Musicnn, samples: NDArray[np.float32]) -> dict[str, float]:
+    """The probability of each tag, averaged over the samples' patches."""
+    mel = log_mel(samples, FEATURES)
+    patches = len(mel) // FEATURES.patch_frames
+    batch = mel[: patches * FEATURES.patch_frames].reshape(patches, FEATURES.patch_frames, -1)
+    with torch.inference_mode():
+        _, logits = reference(torch.from_numpy(batch))
+    mean = torch.sigmoid(logits).mean(dim=0).tolist()
+    return dict(zip(TAGS, mean, strict=True))
+
+
+def _reference_embeddings(reference: Musicnn, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    """float32 [b, p, f, m] to float32 [b, d] by the PyTorch network."""
+    b, p = batch.shape[:2]
+    with torch.inference_mode():
+        embedding, _ = reference(torch.from_numpy(batch.reshape(b * p, *batch.shape[2:])))
+    averaged: NDArray[np.float32] = embedding.reshape(b, p, -1).mean(dim=1).numpy()
+    return averaged
