@@ -25,6 +25,8 @@ STOP_GRACE_S = 20.0
 HELPER_GRACE_S = 2.0
 """What helpers, such as Triton's stubs, have to notice that their parent is gone."""
 
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - POSIX shared memory, not a temporary file
+
 SWEEPS = 10
 """How often to look for processes that were started meanwhile; one in an uninterruptible wait stays."""
 
@@ -159,21 +161,29 @@ def _parent_of(process: Identity) -> int | None:
     return found.parent if found else None
 
 
+def shared_memory_prefix(marker: str) -> str:
+    """How the names of a stack's files in /dev/shm begin."""
+    return f"genrestream-{marker}-"
+
+
 def sweep(marker: str, grace_s: float = STOP_GRACE_S) -> None:
-    """Stops every process that carries the marker, also those started meanwhile.
+    """Stops every process that carries the marker, also those started meanwhile, and frees its shared memory.
 
     SIGTERM goes to the roots alone, so that they end their helpers in their own way; SIGKILL to all that is
     left.
     """
     terminate(roots(marked(marker)), grace_s)
-    left = wait_gone(marked(marker), HELPER_GRACE_S)
+    wait_gone(marked(marker), HELPER_GRACE_S)
     for _ in range(SWEEPS):
+        left = marked(marker)
         if not left:
-            return
+            break
         for process in left:
             send(process, signal.SIGKILL)
         wait_gone(left, HELPER_GRACE_S)
-        left = marked(marker)
+    # Triton removes its own at an orderly end only.
+    for file in SHARED_MEMORY.glob(f"{shared_memory_prefix(marker)}*"):
+        file.unlink(missing_ok=True)
 
 
 def last_lines(log: Path, count: int = 5, max_bytes: int = 16_384) -> list[str]:

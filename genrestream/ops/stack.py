@@ -134,7 +134,7 @@ def _start(
         if external.redis_url is None:
             start_.spawn(redis.server(directory, ports))
         if external.triton_url is None:
-            start_.spawn(triton.server(directory, models, load, ports))
+            start_.spawn(triton.server(directory, models, load, ports, start_.marker))
         if external.kafka_bootstrap is None:
             start_.spawn(kafka.server(directory, ports))
         metrics = start_.address("triton", "metrics")

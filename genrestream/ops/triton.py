@@ -18,6 +18,7 @@ from tritonclient.utils import InferenceServerException
 from genrestream.ops import interpreter
 from genrestream.ops.errors import StackError
 from genrestream.ops.ports import HOST, Ports
+from genrestream.ops.process import shared_memory_prefix
 from genrestream.ops.server import Server
 from genrestream.ops.tools import servers_dir
 
@@ -75,8 +76,11 @@ def answers_grpc(address: str, timeout_s: float = 2.0) -> bool:
         client.close()
 
 
-def server(directory: Path, models: Path, load: Sequence[str], ports: Ports) -> Server:
-    """Triton over the model repository `models`, with the models named in `load` loaded from the start."""
+def server(directory: Path, models: Path, load: Sequence[str], ports: Ports, marker: str) -> Server:
+    """Triton over the model repository `models`, with the models named in `load` loaded from the start.
+
+    Its shared memory is named by the stack's marker. Raises `StackError` when something is missing.
+    """
     program = find_program()
     if not models.is_dir():
         raise StackError(f"no model repository at {models}")
@@ -87,7 +91,6 @@ def server(directory: Path, models: Path, load: Sequence[str], ports: Ports) -> 
     options = {
         "model-repository": models.absolute(),
         "backend-directory": backends.absolute(),
-        "backend-config": f"python,shm-default-byte-size={SHARED_MEMORY_BYTES}",
         "model-control-mode": "explicit",
         # A candidate that cannot be loaded does not make the server unready for those that are.
         "strict-readiness": "false",
@@ -106,6 +109,8 @@ def server(directory: Path, models: Path, load: Sequence[str], ports: Ports) -> 
     # The repository's configurations are complete: completing them would start one more process a model.
     argv = [str(program), "--disable-auto-complete-config"]
     argv += [f"--{name}={value}" for name, value in options.items()]
+    argv.append(f"--backend-config=python,shm-default-byte-size={SHARED_MEMORY_BYTES}")
+    argv.append(f"--backend-config=python,shm-region-prefix-name={shared_memory_prefix(marker)}")
     argv += [f"--load-model={name}" for name in load]
     libraries = [interpreter.library_dir(), servers_dir() / "nvidia_pytriton.libs"]
     return Server(

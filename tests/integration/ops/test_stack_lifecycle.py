@@ -185,6 +185,11 @@ def test_two_commands_do_not_start_the_same_stack(tmp_path):
         pass
 
 
+def shared_memory(marker: str) -> list[str]:
+    """Names of the stack's files in /dev/shm."""
+    return [path.name for path in Path("/dev/shm").glob(f"*{marker}*")]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_no_process_is_left_however_the_stack_ends(stack, tmp_path, model_repository, number):
     """Ctrl-C, SIGTERM, a closed terminal, kill -9: Redis, Triton and its stubs are gone soon after."""
@@ -199,14 +204,17 @@ def test_no_process_is_left_however_the_stack_ends(stack, tmp_path, model_reposi
     holder = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     marker = holder.stdout.readline().strip()
     assert len(process.marked(marker)) >= 3  # Redis, Triton, a stub an instance
+    assert shared_memory(marker) != []
     holder.send_signal(number)
     ended = holder.wait(timeout=60)
     holder.stdout.close()
     if number == signal.SIGKILL:
         wait_until(lambda: not process.marked(marker), "the watchdog left a process")
+        wait_until(lambda: not shared_memory(marker), "the watchdog left shared memory")
     else:
         assert ended != 0
         assert process.marked(marker) == []
+        assert shared_memory(marker) == []
 
 
 def test_kill_9_while_the_stack_starts_leaves_no_process(stack, tmp_path, model_repository):
