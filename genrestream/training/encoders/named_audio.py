@@ -6,7 +6,7 @@ import timm
 
 from genrestream.schemas import AudioFeatures
 from genrestream.training.encoders.draft import Draft, EncoderError, Progress
-from genrestream.training.encoders.examples import Examples
+from genrestream.training.encoders.examples import Examples, recording_batch
 from genrestream.training.encoders.named_pictures import load
 from genrestream.training.encoders.patches import PatchEncoder, build_patch_encoder
 from genrestream.training.encoders.weights import read_state_dict
