@@ -1,0 +1,134 @@
+"""A released head, or a candidate, measured on catalogue sets through its served graph; needs no torch."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genrestream.repository import GRAPH, Graph, Repository
+from genrestream.schemas.items import Modality
+from genrestream.schemas.releases import Release
+from genrestream.schemas.taxonomy import taxonomy
+from genrestream.schemas.tensors import CONFIDENCES, PRESENCE, TERM_IDS, TERM_WEIGHTS, embedding_input
+from genrestream.training.catalogue import Catalogue, read_catalogue
+from genrestream.training.embeddings import embed
+from genrestream.training.encode_chunk import Encoder
+from genrestream.training.errors import TrainingError
+from genrestream.training.evaluate import measure_slices
+from genrestream.training.head_rows import HeadRows
+from genrestream.training.metrics import Figures, measure, measure_decided
+from genrestream.training.split import Fold
+
+BATCH_ITEMS = 32
+SPLIT = "split.json"
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Figures on items that the head was not trained on."""
+
+    head: Figures
+    slices: dict[str, Figures]
+    all_zeros: Figures
+    left_out: int
+    """Items of the sets that the head was trained, calibrated or tuned on."""
+
+
+def judge(
+    repository: Repository,
+    directory: Path,
+    release: Release,
+    sets: Sequence[Path],
+    task: str,
+    store: Path,
+    source: str = "",
+    progress: Progress = lambda done, total: None,
+) -> Judgement:
+    """The head in `directory` on the items of the sets that its training never saw.
+
+    `task` is the key in `labels`; `source` says whose labels the release's taxonomy maps.
+
+    Raises:
+        TrainingError: no item is left to measure on.
+        RepositoryError, TaxonomyError: as their modules say.
+    """
+    catalogue = read_catalogue(sets, release.kind, task)
+    unseen = _unseen(catalogue, directory)
+    if not len(unseen):
+        raise TrainingError("the head was trained on every item of these sets; nothing is left to measure on")
+    examples = [catalogue.examples[row] for row in unseen]
+    encoders = [
+        Encoder(
+            repository.encoder(reference.model, reference.version),
+            repository.version_dir(reference.model, reference.version),
+        )
+        for reference in release.encoders.values()
+    ]
+    features = release.features
+    rows = embed(examples, encoders, features.hashed_text, features.max_text_chars, store, progress).rows
+    rules = taxonomy(release.taxonomy)
+    truth = _truth([rules.map(source, example.labels) for example in examples], release)
+    graph = Graph(directory / GRAPH)
+
+    def predict(which: NDArray[np.int64], presence: NDArray[np.float32]) -> NDArray[np.float32]:
+        return predict_with(graph, release, rows, which, presence)
+
+    everything = np.arange(len(examples))
+    thresholds = np.array(release.thresholds)
+    confidences = predict(everything, rows.presence)
+    return Judgement(
+        head=measure(truth, confidences, thresholds),
+        slices=measure_slices(predict, everything, rows.presence, truth, thresholds, release.modalities),
+        all_zeros=measure_decided(truth, np.zeros(truth.shape), np.zeros(truth.shape, np.bool_)),
+        left_out=len(catalogue.examples) - len(examples),
+    )
+
+
+def predict_with(
+    graph: Graph,
+    release: Release,
+    rows: HeadRows,
+    which: NDArray[np.int64],
+    presence: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Confidences float32 [n, l] of the served graph for some rows under a presence mask [n, m]."""
+    results = []
+    for start in range(0, len(which), BATCH_ITEMS):
+        batch, mask = which[start : start + BATCH_ITEMS], presence[start : start + BATCH_ITEMS]
+        inputs: dict[str, NDArray[Any]] = {PRESENCE: mask}
+        for modality in release.encoders:
+            shown = mask[:, list(Modality).index(modality)][:, None]
+            inputs[embedding_input(modality)] = rows.embeddings[modality][batch] * shown
+        if rows.terms is not None:
+            shown = mask[:, list(Modality).index(Modality.TEXT)][:, None]
+            ids, weights = rows.terms.padded(batch)
+            inputs |= {TERM_IDS: (ids * shown).astype(np.int32), TERM_WEIGHTS: weights * shown}
+        results.append(graph.run(inputs, CONFIDENCES))
+    return np.concatenate(results) if results else np.zeros((0, len(release.labels)), np.float32)
+
+
+def _unseen(catalogue: Catalogue, directory: Path) -> NDArray[np.int64]:
+    """The rows of the test fold, and of items that are in no fold."""
+    path = directory / SPLIT
+    try:
+        folds: dict[str, list[str]] = json.loads(path.read_bytes()) if path.exists() else {}
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"cannot read {path}: {error}") from error
+    seen = {key for fold, keys in folds.items() if fold != Fold.TEST for key in keys}
+    return np.array(
+        [row for row, example in enumerate(catalogue.examples) if example.key not in seen], np.int64
+    )
+
+
+def _truth(labels_of_items: Sequence[tuple[str, ...]], release: Release) -> NDArray[np.bool_]:
+    index = {label: place for place, label in enumerate(release.labels)}
+    truth = np.zeros((len(labels_of_items), len(release.labels)), np.bool_)
+    for row, labels in enumerate(labels_of_items):
+        truth[row, [index[label] for label in labels if label in index]] = True
+    return truth
