@@ -39,7 +39,9 @@ def classify(
     from genrestream.workers.classify import ClassifyError  # noqa: PLC0415 - loads ONNX Runtime
 
     try:
-        failed = asyncio.run(_classify(file, models, tuple(task or ()), limit, all_scores=all_scores))
+        failed = asyncio.run(
+            _classify(file.absolute(), models, tuple(task or ()), limit, all_scores=all_scores)
+        )
     except ClassifyError as error:
         raise CommandError(str(error)) from error
     except OSError as error:
@@ -53,11 +55,12 @@ async def _classify(
 ) -> int:
     """Write the records; return how many items have none."""
     from genrestream.workers.classify import Classifier  # noqa: PLC0415
-    from genrestream.workers.media import MediaFetcher, MediaLimits  # noqa: PLC0415
+    from genrestream.workers.media import MediaFetcher  # noqa: PLC0415
+    from genrestream.workers.media_limits import MediaLimits  # noqa: PLC0415
 
     failed = 0
     async with (
-        MediaFetcher(MediaLimits(), allowed_root=file.absolute().parent) as media,
+        MediaFetcher(MediaLimits(), allowed_root=file.parent) as media,
         Classifier(models, media, tasks) as classifier,
     ):
         for choice in classifier.choices:

@@ -40,3 +40,7 @@ class MediaUnavailable(Exception):  # noqa: N818 - a verdict on the medium, not 
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
+
+
+class PortUnavailableError(Exception):
+    """The port for metrics and health cannot be listened on; one line for people."""

@@ -3,12 +3,14 @@
 import logging
 from collections.abc import Iterable
 
+from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from genrestream.schemas.topics import TOPICS, Topic
 
 BROKER_DEFAULT = -1
+LATEST_OFFSET = -1
 TIMEOUT_MS = 30_000
 TOPIC_ALREADY_EXISTS = TopicAlreadyExistsError.errno
 
@@ -71,8 +73,19 @@ def _create_missing(admin: KafkaAdminClient, replication_factor: int | None) -> 
                 reason = result.get("error_message") or for_code(code).__name__
                 raise TopicsError(f"cannot create topic {result['name']}: {reason}")
     admin.wait_for_topics([topic.name for topic in missing], timeout_ms=TIMEOUT_MS)
+    _await_leaders(admin, missing)
     _check_partitions(admin, [topic for topic in missing if topic.name not in created])
     return created
+
+
+def _await_leaders(admin: KafkaAdminClient, topics: Iterable[Topic]) -> None:
+    """Returns when every partition takes requests: a new leader is known before it does."""
+    ends = {
+        TopicPartition(topic.name, partition): LATEST_OFFSET
+        for topic in topics
+        for partition in range(topic.partitions)
+    }
+    admin.list_partition_offsets(ends, timeout_ms=TIMEOUT_MS)
 
 
 def _check_partitions(admin: KafkaAdminClient, topics: Iterable[Topic]) -> None:

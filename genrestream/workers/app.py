@@ -1,0 +1,236 @@
+"""The wiring of a worker: settings become plain arguments here, and nowhere else.
+
+An item's way: stream.py (Kafka to messages) -> pipeline.py, which calls intake.py, gather.py (media.py),
+features/ (in feature_pool.py), encode.py and fuse.py (triton.py), decide.py, publish.py and cache.py ->
+ledger.py (what may be committed).
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import NoReturn
+
+import uvloop
+from faust.types import TP
+
+from genrestream import __version__
+from genrestream.repository import Repository
+from genrestream.schemas import Kind
+from genrestream.workers.budget import Budget
+from genrestream.workers.cache import RedisCache
+from genrestream.workers.dead_letters import DeadLetterPublisher, StormLimit
+from genrestream.workers.errors import KafkaUnavailableError, PortUnavailableError
+from genrestream.workers.faust_app import FaustService, build_faust
+from genrestream.workers.feature_pool import FeaturePool, PoolLimits
+from genrestream.workers.features.content import FeatureLimits
+from genrestream.workers.health import Health, HealthServer
+from genrestream.workers.media import MediaFetcher
+from genrestream.workers.media_limits import MediaLimits
+from genrestream.workers.metrics import WorkerMetrics
+from genrestream.workers.pipeline import Adapters, BatchLimits, Outcome, Pipeline
+from genrestream.workers.producer import KafkaProducer
+from genrestream.workers.publish import LabelPublisher
+from genrestream.workers.releases import ReleaseFollower
+from genrestream.workers.settings import WorkerSettings
+from genrestream.workers.stream import Consumption
+from genrestream.workers.triton import TritonInference
+
+log = logging.getLogger(__name__)
+
+WATCH_EVERY_S = 1.0
+"""How often lag and liveness are looked at."""
+
+
+class WorkerFailure(Exception):  # noqa: N818 - the worker's last words, for people
+    """The worker cannot go on; the text says why in one line."""
+
+
+def run_worker(
+    settings: WorkerSettings, kafka_bootstrap: str, redis_url: str, triton_url: str, log_level: str
+) -> None:
+    """Run until SIGTERM or Ctrl-C, then drain.
+
+    Raises:
+        WorkerFailure: it cannot go on.
+    """
+    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("aiokafka").setLevel(logging.WARNING)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            runner.run(_run(settings, kafka_bootstrap, redis_url, triton_url))
+        except (KafkaUnavailableError, PortUnavailableError) as error:
+            raise WorkerFailure(str(error)) from error
+
+
+async def _run(settings: WorkerSettings, kafka_bootstrap: str, redis_url: str, triton_url: str) -> None:
+    stop = _Stop()
+    metrics = WorkerMetrics(__version__)
+    async with AsyncExitStack() as stack:
+        inference = await stack.enter_async_context(
+            TritonInference(triton_url, deadline_s=settings.inference_deadline_s)
+        )
+        media = await stack.enter_async_context(
+            MediaFetcher(
+                MediaLimits(max_bytes=settings.max_media_bytes, total_s=settings.media_timeout_s),
+                allowed_root=settings.media_root,
+            )
+        )
+        features = await stack.enter_async_context(
+            FeaturePool(
+                PoolLimits(
+                    processes=settings.feature_processes,
+                    item_deadline_s=settings.item_deadline_s,
+                    chunks_in_flight=2 * settings.feature_processes,
+                ),
+                FeatureLimits(max_media_bytes=settings.max_media_bytes),
+                on_restart=metrics.count_feature_restart,
+            )
+        )
+        producer = KafkaProducer(
+            kafka_bootstrap, settings.name, on_retry=lambda: metrics.count_retry("kafka")
+        )
+        await producer.start()
+        stack.push_async_callback(producer.stop)
+        cache = RedisCache(redis_url)
+        stack.push_async_callback(cache.close)
+        releases = await stack.enter_async_context(
+            ReleaseFollower(kafka_bootstrap, Repository(settings.models), inference.is_model_ready, metrics)
+        )
+        pipeline = Pipeline(
+            Adapters(
+                media=media,
+                features=features,
+                inference=inference,
+                labels=LabelPublisher(producer),
+                cache=cache,
+                dead_letters=DeadLetterPublisher(producer),
+                releases=releases,
+            ),
+            metrics,
+            {
+                kind: BatchLimits(settings.batch_items, settings.batch_wait_s, settings.batches_in_flight)
+                for kind in settings.kinds
+            },
+            max_item_bytes=settings.max_message_bytes,
+        )
+        storm = StormLimit()
+        triton = _Watched(inference.is_ready)
+
+        def after(outcome: Outcome) -> None:
+            storm.count(dead_lettered=outcome is Outcome.DEAD_LETTERED)
+            if storm.exceeded:
+                stop.fail(str(storm))
+
+        budget = Budget(settings.max_in_flight_items, settings.max_in_flight_bytes)
+        consumption = Consumption(pipeline, budget, on_outcome=after, on_failure=stop.fail)
+        ledger = consumption.ledger
+        metrics.watch_in_flight(lambda: ledger.in_flight, ledger.oldest_age_s)
+        service = FaustService(
+            build_faust(
+                group=settings.group,
+                name=settings.name,
+                kafka_bootstrap=kafka_bootstrap,
+                kinds=settings.kinds,
+                agent=consumption.run,
+                on_revoked=ledger.forget,
+                max_buffered_messages=settings.max_buffered_messages,
+                session_timeout_s=settings.session_timeout_s,
+                commit_interval_s=settings.commit_interval_s,
+                rebalance_drain_s=settings.rebalance_drain_s,
+            )
+        )
+        health = Health(
+            not_ready=lambda: _not_ready(service, releases, triton, settings.kinds),
+            not_alive=lambda: _stuck(ledger.oldest_age_s(), settings.stuck_after_s),
+        )
+        server = await stack.enter_async_context(
+            HealthServer(settings.http_host, settings.http_port, metrics.registry, health)
+        )
+        await service.start()
+        log.info("worker %s reads; metrics and health at http://%s", settings.name, server.address)
+        try:
+            await _until_told(stop, service, metrics, triton)
+        finally:
+            if not await service.stop(settings.drain_deadline_s):
+                log.warning(
+                    "stopped with work in flight after %g s; it is read again", settings.drain_deadline_s
+                )
+    if stop.failure is not None:
+        raise WorkerFailure(stop.failure)
+
+
+class _Stop:
+    """Why the worker stops: asked to, or because it cannot go on."""
+
+    def __init__(self) -> None:
+        self.wanted = asyncio.Event()
+        self.failure: str | None = None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self.wanted.set)
+
+    def fail(self, reason: str) -> None:
+        """Stop, with the first reason told as the worker's last words."""
+        self.failure = self.failure or reason
+        self.wanted.set()
+
+
+class _Watched:
+    """Whether a server answers, asked from time to time, so that a probe never waits for it."""
+
+    def __init__(self, ask: Callable[[], Awaitable[bool]]) -> None:
+        self._ask = ask
+        self.answers = False
+
+    async def look(self) -> None:
+        """Ask now."""
+        self.answers = await self._ask()
+
+
+async def _until_told(stop: _Stop, service: FaustService, metrics: WorkerMetrics, triton: _Watched) -> None:
+    """Return when the worker is to stop; meanwhile keep up to date what metrics and probes show."""
+    crash = asyncio.create_task(service.wait_for_crash())
+    told = asyncio.create_task(stop.wanted.wait())
+    watch = asyncio.create_task(_watch(service, metrics, triton))
+    try:
+        await asyncio.wait({crash, told, watch}, return_when=asyncio.FIRST_COMPLETED)
+        if watch.done():
+            watch.result()
+        if crash.done() and not told.done():
+            stop.fail(f"Faust stopped: {crash.result() or 'no reason given'}")
+    finally:
+        for task in (crash, told, watch):
+            task.cancel()
+
+
+async def _watch(service: FaustService, metrics: WorkerMetrics, triton: _Watched) -> NoReturn:
+    shown: set[TP] = set()
+    while True:
+        await triton.look()
+        lag = service.lag()
+        for partition, messages in lag.items():
+            metrics.set_lag(partition.topic, partition.partition, messages)
+        for partition in shown - lag.keys():
+            metrics.forget_lag(partition.topic, partition.partition)
+        shown = set(lag)
+        await asyncio.sleep(WATCH_EVERY_S)
+
+
+def _not_ready(
+    service: FaustService, releases: ReleaseFollower, triton: _Watched, kinds: tuple[Kind, ...]
+) -> list[str]:
+    reasons = [f"no release of kind {kind} is live" for kind in kinds if releases.live(kind) is None]
+    if not triton.answers:
+        reasons.append("Triton is not ready")
+    if not service.assignment():
+        reasons.append("no partition is assigned")
+    return reasons
+
+
+def _stuck(oldest_age_s: float, stuck_after_s: float) -> list[str]:
+    if oldest_age_s <= stuck_after_s:
+        return []
+    return [
+        f"the oldest message has been in flight for {oldest_age_s:.0f} s, allowed are {stuck_after_s:g} s"
+    ]
