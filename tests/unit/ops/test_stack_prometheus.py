@@ -6,7 +6,7 @@ from genrestream.ops import prometheus
 
 
 def test_workers_are_found_by_the_files_they_leave(tmp_path):
-    """The file names the address and the worker; the configuration reads that folder, and Triton's metrics."""
+    """The file names the address and the worker; the configuration reads that folder, and Triton."""
     file = prometheus.register_worker(tmp_path, "worker-1", "127.0.0.1:6066")
     assert json.loads(file.read_text()) == [{"targets": ["127.0.0.1:6066"], "labels": {"worker": "worker-1"}}]
     jobs = {
