@@ -1,0 +1,296 @@
+"""`genrestream train` and `evaluate`; `release`, `releases` and `rollback` stand in `releasing`."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from genrestream.cli import releasing
+from genrestream.cli.errors import CommandError
+from genrestream.repository import Repository, RepositoryError
+from genrestream.schemas import Kind
+from genrestream.schemas.releases import Release
+from genrestream.schemas.taxonomy import AS_GIVEN, TaxonomyError
+from genrestream.training.errors import TrainingError
+from genrestream.training.metrics import Figures
+from genrestream.workers.features.errors import FeatureSetupError
+
+if TYPE_CHECKING:
+    from genrestream.training.train import Trained
+
+EMBEDDINGS = Path(".genrestream/embeddings")
+
+Sets = Annotated[
+    list[Path], typer.Argument(metavar="SET_DIR...", help="Catalogue sets: folders with items.jsonl.")
+]
+Models = Annotated[Path, typer.Option(help="The model repository.", file_okay=False)]
+Store = Annotated[Path, typer.Option(help="Where embeddings are kept between trainings.", file_okay=False)]
+Source = Annotated[str, typer.Option(help="Whose labels these are, for a taxonomy's map.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+
+class AimName(StrEnum):
+    """What thresholds are chosen for."""
+
+    MICRO_F1 = "micro-f1"
+    MACRO_F1 = "macro-f1"
+    PRECISION = "precision"
+
+
+class Device(StrEnum):
+    """Where heads are trained."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(rich_help_panel="Models")(train)
+    app.command(rich_help_panel="Models")(evaluate)
+    releasing.register(app)
+
+
+def train(
+    sets: Sets,
+    kind: Annotated[Kind, typer.Option(help="Of which items.")],
+    task: Annotated[str, typer.Option(help="The key in `labels` to learn.")],
+    served_as: Annotated[
+        str | None, typer.Option("--as", metavar="NAME", help="The served task's name. [default: TASK]")
+    ] = None,
+    models: Models = Path("triton_models"),
+    encoders: Annotated[
+        str,
+        typer.Option(help="auto (pretrained, else starter), pretrained, starter, or names with commas."),
+    ] = "auto",
+    min_items: Annotated[int, typer.Option(min=2, help="Training items that a label needs.")] = 10,
+    aim: Annotated[AimName, typer.Option(help="What thresholds are chosen for.")] = AimName.MICRO_F1,
+    precision: Annotated[
+        float, typer.Option(min=0.05, max=0.95, help="The floor of `--aim precision`.")
+    ] = 0.7,
+    taxonomy: Annotated[str, typer.Option(help="The canonical labels to map to.")] = AS_GIVEN,
+    source: Source = "",
+    term_buckets: Annotated[
+        int | None,
+        typer.Option(min=64, max=1 << 20, help="Hash buckets for words, and for characters as many."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the split and the training.")] = 0,
+    epochs: Annotated[int, typer.Option(min=1, max=1000, help="At most; training stops early.")] = 16,
+    device: Annotated[Device, typer.Option(help="Where the head is trained.")] = Device.AUTO,
+    store: Store = EMBEDDINGS,
+    as_json: Json = False,
+) -> None:
+    """Train a head for one kind and task: a candidate, which `genrestream release` makes live.
+
+    Items are split by group. Embeddings are computed once and kept. A head that collapsed is an error, and
+    nothing is written then.
+    """
+    with one_line_errors():
+        from genrestream.training.fit import FitSettings  # noqa: PLC0415 - imports torch
+        from genrestream.training.thresholds import Aim  # noqa: PLC0415
+        from genrestream.training.train import TrainRequest  # noqa: PLC0415
+        from genrestream.training.train import train as train_head  # noqa: PLC0415
+
+        request = TrainRequest(
+            sets=sets,
+            kind=kind,
+            task=task,
+            served_as=served_as or task,
+            models=models,
+            store=store,
+            encoders=encoders,
+            min_items=min_items,
+            aim=Aim(aim),
+            precision_floor=precision,
+            word_buckets=term_buckets,
+            taxonomy=taxonomy,
+            source=source,
+            fit=FitSettings(epochs=epochs, seed=seed, device=_device(device)),
+        )
+        with _progress_bar() as bar:
+            trained = train_head(request, _reporter(bar))
+    if as_json:
+        typer.echo(json.dumps(_as_object(trained)))
+    else:
+        _show(trained, models)
+
+
+def evaluate(
+    head: Annotated[str, typer.Argument(metavar="HEAD", help="KIND-TASK, such as podcast-genres.")],
+    sets: Sets,
+    task: Annotated[str | None, typer.Option(help="The key in `labels`. [default: the head's task]")] = None,
+    version: Annotated[
+        int | None, typer.Option(min=1, help="A released version. [default: the newest candidate or live]")
+    ] = None,
+    models: Models = Path("triton_models"),
+    source: Source = "",
+    store: Store = EMBEDDINGS,
+    as_json: Json = False,
+) -> None:
+    """Measure a head on the items of sets that its training never saw, through its served graph."""
+    with one_line_errors():
+        from genrestream.training.judge import judge  # noqa: PLC0415 - loads ONNX Runtime
+
+        repository = Repository(models)
+        directory, release = _chosen(repository, head, version)
+        with _progress_bar() as bar:
+            report = _reporter(bar)
+            judgement = judge(
+                repository,
+                directory,
+                release,
+                sets,
+                task or release.task,
+                store,
+                source,
+                lambda done, total: report("features and embeddings", done, total),
+            )
+    rows = {"head": judgement.head, **judgement.slices, "all zeros": judgement.all_zeros}
+    if as_json:
+        figures = {name: found.as_dict() for name, found in rows.items()}
+        typer.echo(json.dumps({"head": head, "left_out": judgement.left_out, "figures": figures}))
+        return
+    title = f"{head}, {judgement.head.items} items; {judgement.left_out} of its training left out"
+    Console().print(figures_table(title, rows))
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """What can go wrong in training and releasing, for people."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise CommandError(
+            f"{error.name} is not installed; training needs the training extra: make setup-training"
+        ) from error
+    except (TrainingError, RepositoryError, TaxonomyError, FeatureSetupError) as error:
+        raise CommandError(str(error)) from error
+
+
+def figures_table(title: str, rows: Mapping[str, Figures]) -> Table:
+    """A table of figures, a line each."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("")
+    names = (
+        "items",
+        "top-1",
+        "top-5",
+        "micro F1",
+        "macro F1",
+        "mAP",
+        "one right",
+        "given",
+        "ECE",
+        "ECE top-1",
+    )
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, found in rows.items():
+        values = (found.top1, found.top5, found.micro_f1, found.macro_f1, found.mean_ap, found.at_least_one)
+        table.add_row(
+            name,
+            str(found.items),
+            *(f"{value:.3f}" for value in values),
+            f"{found.labels_given:.2f}",
+            f"{found.ece:.3f}",
+            f"{found.ece_top1:.3f}",
+        )
+    return table
+
+
+def _device(device: Device) -> str:
+    from genrestream.training.device import cuda_is_there  # noqa: PLC0415 - imports torch
+
+    if device is Device.CUDA and not cuda_is_there():
+        raise TrainingError("no CUDA device is there; --device cpu trains without one")
+    if device is Device.AUTO:
+        return "cuda" if cuda_is_there() else "cpu"
+    return device.value
+
+
+def _chosen(repository: Repository, head: str, version: int | None) -> tuple[Path, Release]:
+    if version is not None:
+        found = [release for release in repository.releases(head) if release.version == version]
+        if not found:
+            raise TrainingError(f"no version {version} of {head} in {repository.root}")
+        return repository.version_dir(found[-1].model, version), found[-1]
+    for choice in repository.newest():
+        if f"{choice.release.kind}-{choice.release.task}" == head:
+            return choice.directory, choice.release
+    there = ", ".join(repository.heads()) or "none"
+    raise TrainingError(f"no head {head} in {repository.root} (there are: {there})")
+
+
+def _progress_bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+    )
+
+
+def _reporter(bar: Progress) -> Any:
+    tasks: dict[str, Any] = {}
+
+    def report(step: str, done: int, total: int) -> None:
+        if step not in tasks:
+            tasks[step] = bar.add_task(step, total=total)
+        bar.update(tasks[step], completed=done, total=total)
+
+    return report
+
+
+def _show(trained: "Trained", models: Path) -> None:
+    release, evaluation = trained.candidate.release, trained.evaluation
+    head = f"{release.kind}-{release.task}"
+    console = Console()
+    seconds = sum(trained.seconds.values())
+    title = (
+        f"{head}: {len(release.labels)} labels, {sum(release.trained_on.values())} items, "
+        f"test fold of {evaluation.head.items}, {seconds:.0f} s"
+    )
+    rows = {"head": evaluation.head, **evaluation.baselines}
+    console.print(figures_table(title, rows))
+    if len(evaluation.slices) > 1:
+        console.print(figures_table("The head with some modalities only", evaluation.slices))
+    notes = {
+        "labels too rare to learn": trained.labels_left_out,
+        "items without labels for the task": trained.unlabelled,
+        "media that could not be read": trained.unreadable,
+    }
+    for what, count in notes.items():
+        if count:
+            console.print(f"{what}: {count}", highlight=False)
+    console.print(
+        f"candidate: {os.path.relpath(trained.candidate.directory)}", highlight=False, soft_wrap=True
+    )
+    console.print(f"next: genrestream release {head} --models {models}", highlight=False, soft_wrap=True)
+
+
+def _as_object(trained: "Trained") -> dict[str, Any]:
+    evaluation = trained.evaluation
+    return {
+        "head": f"{trained.candidate.release.kind}-{trained.candidate.release.task}",
+        "candidate": str(trained.candidate.directory),
+        "labels": list(trained.candidate.release.labels),
+        "test": evaluation.head.as_dict(),
+        "baselines": {name: found.as_dict() for name, found in evaluation.baselines.items()},
+        "slices": {name: found.as_dict() for name, found in evaluation.slices.items()},
+        "labels_left_out": trained.labels_left_out,
+        "unlabelled_items": trained.unlabelled,
+        "unreadable_media": trained.unreadable,
+        "seconds": {name: round(value, 2) for name, value in trained.seconds.items()},
+    }

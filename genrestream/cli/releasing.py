@@ -1,0 +1,221 @@
+"""`genrestream release`, `releases` and `rollback`: what is live, and how that changes."""
+
+import asyncio
+import json
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from genrestream.cli.addresses import Addresses, resolve_addresses
+from genrestream.cli.errors import CommandError
+from genrestream.ops.state import External
+from genrestream.repository import Repository, RepositoryError
+from genrestream.repository.golden import Golden
+from genrestream.schemas.releases import Release, ReleaseAction
+from genrestream.training.errors import TrainingError
+from genrestream.training.release import (
+    Offline,
+    Servers,
+    choose_candidate,
+    choose_rollback,
+)
+from genrestream.training.release import release as release_candidate
+from genrestream.training.release import rollback as roll_back
+from genrestream.workers.errors import KafkaUnavailableError
+
+Result = TypeVar("Result")
+
+Models = Annotated[Path, typer.Option(help="The model repository.", file_okay=False)]
+IsOffline = Annotated[
+    bool,
+    typer.Option(
+        "--offline", help="Without Triton and Kafka: checked in process, announced at the next stack's start."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(rich_help_panel="Models")(release)
+    app.command(rich_help_panel="Models")(releases)
+    app.command(rich_help_panel="Models")(rollback)
+
+
+def release(
+    head: Annotated[
+        str | None,
+        typer.Argument(metavar="[HEAD]", help="KIND-TASK. [default: the only one with a candidate]"),
+    ] = None,
+    models: Models = Path("triton_models"),
+    offline: IsOffline = False,
+    as_json: Json = False,
+) -> None:
+    """Make a head's newest candidate live, while everything runs.
+
+    It becomes a version in the model repository, Triton loads it, its golden batch is checked there, and it
+    is announced to all workers. If anything fails, what was live stays live.
+    """
+    with _one_line_errors():
+        repository = Repository(models)
+        candidate = choose_candidate(repository, head)
+        servers = _servers(repository, offline=offline)
+        released = _run(release_candidate(repository, candidate, servers))
+    _tell(released, "released", offline=offline, as_json=as_json)
+
+
+def rollback(
+    head: Annotated[str, typer.Argument(metavar="HEAD", help="KIND-TASK, such as podcast-genres.")],
+    to: Annotated[
+        int | None, typer.Option(min=1, help="The version to go back to. [default: the one live before]")
+    ] = None,
+    models: Models = Path("triton_models"),
+    offline: IsOffline = False,
+    as_json: Json = False,
+) -> None:
+    """Make an earlier version of a head live again."""
+    with _one_line_errors():
+        repository = Repository(models)
+        target = choose_rollback(repository, head, to)
+        _run(roll_back(repository, target, _servers(repository, offline=offline)))
+    _tell(target, "rolled back to", offline=offline, as_json=as_json)
+
+
+def releases(models: Models = Path("triton_models"), as_json: Json = False) -> None:
+    """List the heads' versions and candidates, and what is live: as Kafka says, else the folder."""
+    with _one_line_errors():
+        repository = Repository(models)
+        rows = [row for head in repository.heads() for row in _rows(repository, head)]
+    announced = _announced()
+    for row in rows:
+        newest = (announced or {}).get((row["kind"], row["task"]))
+        row["announced"] = None if announced is None else newest == (row["model"], row["version"])
+        row["live"] = bool(row["live"] if announced is None else row["announced"])
+    if as_json:
+        typer.echo(json.dumps({"source": "folder" if announced is None else "kafka", "releases": rows}))
+        return
+    table = Table("head", "version", "", "made", "top-1", "micro F1", "mAP", "labels", "encoders")
+    for row in rows:
+        table.add_row(
+            f"{row['kind']}-{row['task']}",
+            str(row["version"] or "candidate"),
+            "[green]live[/green]" if row["live"] else "",
+            row["created_at"][:16].replace("T", " "),
+            *(f"{row['metrics'][name]:.3f}" if name in row["metrics"] else "" for name in _SHOWN),
+            str(row["labels"]),
+            ", ".join(row["encoders"]),
+        )
+    console = Console()
+    console.print(table)
+    if announced is None:
+        console.print("Kafka was not asked: live is what the folder says.", highlight=False)
+
+
+_SHOWN = ("top1", "micro_f1", "mean_ap")
+
+
+def _rows(repository: Repository, head: str) -> list[dict[str, Any]]:
+    live = repository.live(head)
+    found: list[tuple[Release, bool]] = [(release, True) for release in repository.releases(head)]
+    found += [(candidate.release, False) for candidate in repository.candidates(head)]
+    return [
+        {
+            "kind": release.kind,
+            "task": release.task,
+            "model": release.model,
+            "version": release.version if released else None,
+            "live": released
+            and live is not None
+            and (live.model, live.version) == (release.model, release.version),
+            "created_at": release.created_at.isoformat(),
+            "labels": len(release.labels),
+            "encoders": [f"{encoder.model} {encoder.version}" for encoder in release.encoders.values()],
+            "metrics": release.metrics,
+        }
+        for release, released in found
+    ]
+
+
+def _announced() -> dict[tuple[str, str], tuple[str, int]] | None:
+    """Model and version of the newest announcement by kind and task; None when Kafka is not to be reached."""
+    from genrestream.workers.announce import read_announcements  # noqa: PLC0415 - loads the Kafka client
+
+    try:
+        bootstrap = External.from_environment().kafka_bootstrap or resolve_addresses().kafka_bootstrap
+        found = asyncio.run(read_announcements(bootstrap))
+    except (CommandError, KafkaUnavailableError):
+        return None
+    return {
+        (one.announcement.release.kind, one.announcement.release.task): (
+            one.announcement.release.model,
+            one.announcement.release.version,
+        )
+        for one in found
+    }
+
+
+class _LiveServers:
+    """Triton and Kafka, each connected to when it is needed."""
+
+    def __init__(self, addresses: Addresses) -> None:
+        self._addresses = addresses
+
+    async def require_ready(self) -> None:
+        from genrestream.workers.announce import read_announcements  # noqa: PLC0415
+        from genrestream.workers.triton_control import TritonControl  # noqa: PLC0415
+
+        async with TritonControl(self._addresses.triton_url) as triton:
+            await triton.require_ready()
+        await read_announcements(self._addresses.kafka_bootstrap)
+
+    async def load(self, model: str, *versions: int) -> None:
+        from genrestream.workers.triton_control import TritonControl  # noqa: PLC0415
+
+        async with TritonControl(self._addresses.triton_url) as triton:
+            await triton.load(model, *versions)
+
+    async def confidences(self, release: Release, golden: Golden) -> Any:
+        from genrestream.workers.triton_control import TritonControl  # noqa: PLC0415
+
+        async with TritonControl(self._addresses.triton_url) as triton:
+            return await triton.confidences(release, golden)
+
+    async def announce(self, release: Release, action: ReleaseAction) -> None:
+        from genrestream.workers.announce import announce  # noqa: PLC0415
+
+        await announce(self._addresses.kafka_bootstrap, release, action)
+
+
+def _servers(repository: Repository, *, offline: bool) -> Servers:
+    return Offline(repository) if offline else _LiveServers(resolve_addresses())
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    try:
+        yield
+    except (TrainingError, RepositoryError) as error:
+        raise CommandError(str(error)) from error
+
+
+def _run(work: Coroutine[Any, Any, Result]) -> Result:
+    from genrestream.workers.triton_control import ModelServerError  # noqa: PLC0415 - loads the Triton client
+
+    try:
+        return asyncio.run(work)
+    except (ModelServerError, KafkaUnavailableError) as error:
+        raise CommandError(str(error)) from error
+
+
+def _tell(release: Release, done: str, *, offline: bool, as_json: bool) -> None:
+    if as_json:
+        live = {"model": release.model, "version": release.version, "announced": not offline}
+        typer.echo(json.dumps({"kind": release.kind, "task": release.task, **live}))
+        return
+    when = "; announced at the next `genrestream up`" if offline else " and announced"
+    typer.echo(f"{done} {release.kind}-{release.task} version {release.version}{when}")
