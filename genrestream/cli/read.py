@@ -18,7 +18,7 @@ from genrestream.cli.errors import CommandError
 from genrestream.client.follow import Follower, Start, open_follower
 from genrestream.client.kafka_errors import KafkaUnavailableError
 from genrestream.client.labels import Labelled, Removed, Unreadable, read_dead_letter, read_label
-from genrestream.client.show import dead_letter_line, label_line, printable, removal_line
+from genrestream.client.show import dead_letter_line, label_line, print_line, printable, removal_line
 from genrestream.ops.state import External
 from genrestream.schemas import DeadLetter, DeadLetterCode, Kind, LabelRecord
 from genrestream.schemas.topics import DEAD_LETTERS, LABELS
@@ -78,7 +78,7 @@ class _Wanted:
 async def _labels(
     wanted: _Wanted, limit: int | None, *, follow: bool, from_beginning: bool, as_json: bool
 ) -> None:
-    console = _console()
+    console = Console()
     start = Start.END if follow and not from_beginning else Start.BEGINNING
     shown = 0
     async with open_follower(_bootstrap(), (LABELS.name,), start) as follower:
@@ -110,9 +110,9 @@ def _show_label(
             value = {"kind": found.kind, "id": found.item_id, "task": found.task, "removed": True}
         _write(orjson.dumps(value).decode())
     elif isinstance(found, Labelled):
-        console.print(label_line(found.record, found.latency_s))
+        print_line(console, label_line(found.record, found.latency_s))
     else:
-        console.print(removal_line(found.kind, found.item_id, found.task))
+        print_line(console, removal_line(found.kind, found.item_id, found.task))
 
 
 def lookup(
@@ -147,7 +147,8 @@ def _lookup_item(kind: Kind, item_id: str, task: str | None, *, as_json: bool) -
         if as_json:
             _write(record.model_dump_json())
         else:
-            _console().print(label_line(record, (record.labelled_at - record.arrived_at).total_seconds()))
+            latency_s = (record.labelled_at - record.arrived_at).total_seconds()
+            print_line(Console(), label_line(record, latency_s))
     if not found:
         raise CommandError(f"no labels of {kind} {printable(item_id, 200)!r} in Redis")
 
@@ -194,12 +195,12 @@ def list_dead_letters(
 ) -> None:
     """List the dead letters, oldest first: when, code, topic/partition@offset, key, message."""
     found = _run(_newest_dead_letters(code, limit))
-    console = _console()
+    console = Console()
     for listed in found:
         if as_json:
             _write(orjson.dumps(_letter_fields(listed)).decode())
         else:
-            console.print(dead_letter_line(listed.letter))
+            print_line(console, dead_letter_line(listed.letter))
     if not found and not as_json:
         Console(stderr=True).print("no dead letters", style="dim")
 
@@ -249,14 +250,6 @@ def _letter_fields(listed: _Listed) -> dict[str, Any]:
 def _tell_unreadable(message: Unreadable) -> None:
     where = f"{message.topic}/{message.partition}@{message.offset}"
     sys.stderr.write(f"cannot read {where}: {printable(message.reason, 200)}\n")
-
-
-def _console() -> Console:
-    """Whole lines: a terminal cuts at its width, a pipe gets everything."""
-    console = Console()
-    if not console.is_terminal:
-        console.width = 1000
-    return console
 
 
 def _write(line: str) -> None:

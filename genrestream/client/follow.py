@@ -64,10 +64,14 @@ async def open_follower(bootstrap: str, topics: tuple[str, ...], start: Start) -
         KafkaUnavailableError: no broker answers, or a topic is not there.
     """
     with kafka_errors(bootstrap, "connecting"):
+        # Without a group, a subscription assigns all partitions at once.
         consumer = AIOKafkaConsumer(
+            *topics,
             bootstrap_servers=bootstrap,
             group_id=None,
             enable_auto_commit=False,
+            # Seeking would race with the consumer's own first positioning, which follows this.
+            auto_offset_reset="earliest" if start is Start.BEGINNING else "latest",
             request_timeout_ms=_TIMEOUT_MS,
             max_partition_fetch_bytes=_FETCH_BYTES,
             # A label is shown as soon as it is there.
@@ -82,17 +86,9 @@ async def open_follower(bootstrap: str, topics: tuple[str, ...], start: Start) -
                 f"no topic {', '.join(missing)} on {bootstrap}: run `genrestream topics create`"
             )
         with kafka_errors(bootstrap, "finding the position"):
-            consumer.assign(await _partitions(consumer, topics))
-            seek = consumer.seek_to_beginning if start is Start.BEGINNING else consumer.seek_to_end
-            await asyncio.wait_for(seek(), _TIMEOUT_MS / 1000)
+            async with asyncio.timeout(_TIMEOUT_MS / 1000):
+                for partition in consumer.assignment():
+                    await consumer.position(partition)
         yield Follower(bootstrap, consumer)
     finally:
         await consumer.stop()
-
-
-async def _partitions(consumer: AIOKafkaConsumer, topics: tuple[str, ...]) -> list[TopicPartition]:
-    return [
-        TopicPartition(topic, partition)
-        for topic in topics
-        for partition in sorted(consumer.partitions_for_topic(topic) or ())
-    ]

@@ -6,6 +6,7 @@ be able to move the cursor.
 
 from datetime import datetime
 
+from rich.console import Console
 from rich.text import Text
 
 from genrestream.schemas import DeadLetter, Kind, LabelRecord
@@ -13,6 +14,14 @@ from genrestream.schemas.items import Modality
 
 MAX_LABELS = 3
 _KIND_STYLE = {Kind.EVENT: "magenta", Kind.PODCAST: "cyan", Kind.TRACK: "yellow"}
+
+
+def print_line(console: Console, line: Text) -> None:
+    """Print one line, cut at the width of a terminal; elsewhere it is whole."""
+    if console.is_terminal:
+        console.print(line, no_wrap=True, overflow="ellipsis", crop=True)
+    else:
+        console.print(line, soft_wrap=True)
 
 
 def printable(text: str, width: int) -> str:
@@ -32,7 +41,7 @@ def label_line(
     shown = record.labels[:MAX_LABELS] if sure else record.labels[:1]
     labels = ", ".join(f"{printable(found.label, 24)} {found.confidence:.2f}" for found in shown)
     more = f" +{len(record.labels) - len(shown)}" if sure and len(record.labels) > len(shown) else ""
-    line = Text(no_wrap=True, overflow="ellipsis")
+    line = Text()
     line.append(f"{record.kind:<8}", _KIND_STYLE[record.kind])
     line.append(f"{printable(name or record.id, width):<{width}} ")
     line.append(f"{_duration(latency_s):>8} ", "dim")
@@ -57,7 +66,7 @@ def _duration(seconds: float | None) -> str:
 
 def removal_line(kind: str, item_id: str, task: str, width: int = 34) -> Text:
     """The line for labels that are gone."""
-    line = Text(no_wrap=True, overflow="ellipsis")
+    line = Text()
     line.append(f"{printable(kind, 8):<8}", "dim")
     line.append(f"{printable(item_id, width):<{width}} ")
     line.append(f"{'':>8} {printable(task, 20):<8} ", "dim")
@@ -67,7 +76,7 @@ def removal_line(kind: str, item_id: str, task: str, width: int = 34) -> Text:
 
 def dead_letter_line(letter: DeadLetter) -> Text:
     """When, code, where it came from, key, message."""
-    line = Text(no_wrap=True, overflow="ellipsis")
+    line = Text()
     line.append(f"{_local(letter.at)}  ", "dim")
     line.append(f"{letter.code:<26} ", "red")
     line.append(f"{letter.topic}/{letter.partition}@{letter.offset:<7} ", "dim")
