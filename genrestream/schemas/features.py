@@ -59,7 +59,7 @@ class HashedTextFeatures(_Spec):
     of one field by CRC-32 of their UTF-8, joined by spaces, and characters `char_ngrams_min`..
     `char_ngrams_max` inside word bounds (the spaces around a word belong to it) by a rolling hash of their
     code points. Id 0 is padding; words take 1..`word_buckets`, characters the `char_buckets` after them.
-    Weight: 1 + ln(count); terms of short fields, which are titles and names, count twice.
+    Weight: 1 + ln(count).
     """
 
     word_buckets: int = Field(default=1 << 15, ge=16, le=1 << 20)
@@ -67,7 +67,6 @@ class HashedTextFeatures(_Spec):
     char_buckets: int = Field(default=1 << 15, ge=0, le=1 << 20)
     char_ngrams_min: int = Field(default=3, ge=1)
     char_ngrams_max: int = Field(default=5, ge=1)
-    short_field_chars: int = Field(default=100, ge=0, description="A field up to this long counts twice.")
     max_terms: int = Field(default=4096, ge=16, description="Terms kept of one text, nearest to its start.")
     bucket_terms: int = Field(default=256, ge=1, description="Lengths are rounded up to a multiple of this.")
 

@@ -28,8 +28,9 @@ def hashed_terms(fields: tuple[str, ...], spec: HashedTextFeatures) -> HashedTer
 
     `HashedTextFeatures` has the definition of a term, its id, and which are kept.
     """
-    short = tuple(field for field in fields if len(field) <= spec.short_field_chars)
-    words_by_field = [_WORD.findall(_fold(field)) for field in (*short, *fields)]
+    # All fields weigh the same: with character terms beside the words, counting titles and authors twice gave
+    # nothing on podcasts (top-1 .633 against .636 for a linear model).
+    words_by_field = [_WORD.findall(_fold(field)) for field in fields]
     word_ids, word_offsets = _word_terms(words_by_field, spec)
     char_ids, char_offsets = _char_terms(words_by_field, spec)
     ids = np.concatenate([word_ids, char_ids])

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from genrestream.schemas.features import HashedTextFeatures
 from genrestream.workers.features.terms import hashed_terms
 
-WORDS_ONLY = HashedTextFeatures(char_buckets=0, short_field_chars=0)
-CHARS_ONLY = HashedTextFeatures(word_ngrams=1, short_field_chars=0)
+WORDS_ONLY = HashedTextFeatures(char_buckets=0)
+CHARS_ONLY = HashedTextFeatures(word_ngrams=1)
 
 
 def word_id(term: str) -> int:
@@ -56,15 +56,6 @@ def test_pairs_do_not_cross_fields() -> None:
     assert word_id("nights miles") not in hashed_terms(("Jazz nights", "Miles"), WORDS_ONLY).ids
 
 
-def test_short_fields_count_twice() -> None:
-    """A title's terms have count 2, a description's count 1."""
-    spec = HashedTextFeatures(char_buckets=0, word_ngrams=1, short_field_chars=10)
-    terms = hashed_terms(("jazz", "a long description"), spec)
-    weights = dict(zip(terms.ids.tolist(), terms.weights.tolist(), strict=True))
-    assert weights[word_id("jazz")] == pytest.approx(1 + log(2))
-    assert weights[word_id("description")] == 1.0
-
-
 def test_character_grams_stay_inside_words() -> None:
     """ " jazz " has 4 + 3 + 2 grams of 3 to 5; two words have the grams of each and none across."""
     assert len(chars(("jazz",))) == 9
@@ -90,7 +81,7 @@ def test_hashes_are_the_same_everywhere() -> None:
 
 def test_a_long_text_keeps_the_terms_of_its_start() -> None:
     """16 terms at most: those of the first words, characters among them, and not those of the last."""
-    spec = HashedTextFeatures(max_terms=16, word_ngrams=1, short_field_chars=0)
+    spec = HashedTextFeatures(max_terms=16, word_ngrams=1)
     terms = hashed_terms((" ".join(f"word{index}" for index in range(1000)),), spec)
     assert len(terms.ids) == 16
     assert word_id("word0") in terms.ids
