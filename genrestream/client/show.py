@@ -13,6 +13,7 @@ from genrestream.schemas import DeadLetter, Kind, LabelRecord
 from genrestream.schemas.items import Modality
 
 MAX_LABELS = 3
+NAME_CHARS = 28
 _KIND_STYLE = {Kind.EVENT: "magenta", Kind.PODCAST: "cyan", Kind.TRACK: "yellow"}
 
 
@@ -30,10 +31,8 @@ def printable(text: str, width: int) -> str:
     return shown if len(shown) <= width else shown[: width - 1] + "…"
 
 
-def label_line(
-    record: LabelRecord, latency_s: float | None, name: str | None = None, width: int = 34
-) -> Text:
-    """Kind, item, latency, task, labels with confidences, modalities used and missing.
+def label_line(record: LabelRecord, latency_s: float | None, name: str | None = None) -> Text:
+    """Kind, item, latency, labels with confidences, modalities used and missing, task.
 
     `name` stands for the item's id when given.
     """
@@ -43,11 +42,11 @@ def label_line(
     more = f" +{len(record.labels) - len(shown)}" if sure and len(record.labels) > len(shown) else ""
     line = Text()
     line.append(f"{record.kind:<8}", _KIND_STYLE[record.kind])
-    line.append(f"{printable(name or record.id, width):<{width}} ")
-    line.append(f"{_duration(latency_s):>8} ", "dim")
-    line.append(f"{record.task:<8} ", "dim")
-    line.append(f"{labels + more:<48} ", "bold green" if sure else "yellow")
-    line.append(_modalities(record), "dim")
+    line.append(f"{printable(name or record.id, NAME_CHARS):<{NAME_CHARS}} ")
+    line.append(f"{_duration(latency_s):>7}  ", "dim")
+    line.append(f"{labels + more:<30} ", "bold green" if sure else "yellow")
+    line.append(f"{_modalities(record)} ", "")
+    line.append(record.task, "dim")
     return line
 
 
@@ -64,13 +63,14 @@ def _duration(seconds: float | None) -> str:
     return f"{1000 * seconds:.0f} ms" if seconds < 10 else f"{seconds:.0f} s"
 
 
-def removal_line(kind: str, item_id: str, task: str, width: int = 34) -> Text:
+def removal_line(kind: str, item_id: str, task: str) -> Text:
     """The line for labels that are gone."""
     line = Text()
     line.append(f"{printable(kind, 8):<8}", "dim")
-    line.append(f"{printable(item_id, width):<{width}} ")
-    line.append(f"{'':>8} {printable(task, 20):<8} ", "dim")
-    line.append("removed", "red")
+    line.append(f"{printable(item_id, NAME_CHARS):<{NAME_CHARS}} ")
+    line.append(f"{'':>7}  ")
+    line.append(f"{'removed':<30} ", "red")
+    line.append(printable(task, 40), "dim")
     return line
 
 
