@@ -6,6 +6,9 @@ ALL_SCORES = "genrestream-all-scores"
 FIRST_OFFSET = "genrestream-first-offset"
 """On a replayed item: the offset that it had first, so that it never beats a newer version."""
 
+REVISION = "genrestream-revision"
+"""On a tombstone of `catalog.labels`: the removal's revision, `[item_offset,release_sequence]`."""
+
 CONTENT_TYPE = b"application/json"
 
 CLOUD_EVENTS_VERSION = b"1.0"
