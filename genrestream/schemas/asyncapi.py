@@ -108,6 +108,7 @@ def _channel(topic: Topic, messages: tuple[str, ...]) -> dict[str, Any]:
                     "cleanup.policy": ["compact" if topic.compacted else "delete"],
                     "retention.ms": topic.retention_ms,
                     "max.message.bytes": topic.max_message_bytes,
+                    **topic.outside_config(),
                 },
                 "bindingVersion": KAFKA_BINDING,
             }

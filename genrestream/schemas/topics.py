@@ -25,6 +25,8 @@ class Topic:
     max_message_bytes: int
     """What the broker accepts; inputs accept more than workers do, so that a large one is a dead letter."""
     description: str
+    from_outside: bool = False
+    """Written by services whose clocks and compression are not ours."""
 
     def config(self) -> dict[str, str]:
         """Kafka's own topic settings."""
@@ -32,7 +34,19 @@ class Topic:
             "cleanup.policy": "compact" if self.compacted else "delete",
             "retention.ms": str(self.retention_ms),
             "max.message.bytes": str(self.max_message_bytes),
+            **self.outside_config(),
         }
+
+    def outside_config(self) -> dict[str, str]:
+        """What makes messages from outside safe to read.
+
+        The broker's clock stamps them, so that arrival is when Kafka took them. The broker unpacks what was
+        compressed and then applies `max.message.bytes`, so that no reader needs a codec and no small message
+        unpacks to a huge one.
+        """
+        if not self.from_outside:
+            return {}
+        return {"message.timestamp.type": "LogAppendTime", "compression.type": "uncompressed"}
 
 
 INPUT_TOPICS: dict[Kind, Topic] = {
@@ -43,6 +57,7 @@ INPUT_TOPICS: dict[Kind, Topic] = {
         compacted=False,
         max_message_bytes=4 * 1024 * 1024,
         description=f"New, changed and removed {kind}s; the key is the item's id, a null value removes it.",
+        from_outside=True,
     )
     for kind in Kind
 }
