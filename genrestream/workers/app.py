@@ -56,7 +56,10 @@ def run_worker(
         WorkerFailure: it cannot go on.
     """
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("aiokafka").setLevel(logging.WARNING)
+    if log_level.lower() == "info":
+        # Their services starting and stopping, dozens of lines that tell an operator nothing.
+        for chatty in ("aiokafka", "faust", "mode"):
+            logging.getLogger(chatty).setLevel(logging.WARNING)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(_run(settings, kafka_bootstrap, redis_url, triton_url))

@@ -1,0 +1,58 @@
+"""Workers on the session's stack, with the committed starter models announced."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from genrestream.workers.announce import announce_live
+
+from genrestream.cli.addresses import Addresses
+from genrestream.ops.state import StackState
+from genrestream.ops.worker_process import WorkerProcess
+from genrestream.sample import generate
+from tests.end_to_end.harness import Outside, watching
+
+StartWorker = Callable[..., WorkerProcess]
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sample catalogue that no model was trained on."""
+    folder = tmp_path_factory.mktemp("sample")
+    generate(folder, items_per_kind=60, seed=99)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def announced(stack: StackState, models_dir: Path) -> None:
+    """The committed models are loaded and announced."""
+    asyncio.run(announce_live(models_dir, stack.kafka_bootstrap, stack.triton_url))
+
+
+@pytest.fixture
+def start_worker(
+    stack: StackState, announced: None, models_dir: Path, sample: Path, tmp_path: Path
+) -> Iterator[StartWorker]:
+    """Starts workers by name that are ready; they are stopped after the test."""
+    workers: list[WorkerProcess] = []
+
+    def start(name: str, *arguments: str) -> WorkerProcess:
+        shared = ("--models", str(models_dir), "--media-root", str(sample))
+        worker = WorkerProcess(name, tmp_path / f"{name}.log", stack.environment(), (*shared, *arguments))
+        workers.append(worker)
+        worker.start()
+        worker.wait_ready()
+        return worker
+
+    yield start
+    for worker in workers:
+        if worker.poll() is None:
+            worker.stop()
+
+
+@pytest.fixture
+async def outside(addresses: Addresses) -> AsyncIterator[Outside]:
+    """What ingest teams and recommenders can do, and all that came out since the test began."""
+    async with watching(addresses) as somebody:
+        yield somebody

@@ -1,0 +1,94 @@
+"""Nothing is lost and nothing stays stale, also when a worker is killed in the middle."""
+
+import asyncio
+import uuid
+
+from genrestream.client.publisher import item_message, removal_message
+from genrestream.ops.worker_process import WorkerProcess
+from genrestream.schemas import Kind, Podcast, Revision
+from tests.end_to_end.conftest import StartWorker
+from tests.end_to_end.harness import Outside
+
+
+def podcasts(count: int, title: str = "Markets and money") -> list[Podcast]:
+    """New podcasts with ids that no other test has."""
+    run = uuid.uuid4().hex[:8]
+    return [
+        Podcast(
+            id=f"{run}-{number}",
+            title=f"{title} {number}",
+            description="Stocks, startups and interest rates.",
+        )
+        for number in range(count)
+    ]
+
+
+async def test_kill_9_of_a_worker_in_the_middle_loses_nothing(
+    start_worker: StartWorker, outside: Outside
+) -> None:
+    """Claim: with one of two workers killed under load and restarted, each of 3,000 items has its label,
+    in the topic and in Redis, and duplicates carry the revision of the first one.
+    """
+    survivor, victim = start_worker("e2e-a"), start_worker("e2e-b")
+    items = podcasts(3000)
+    publishing = asyncio.create_task(outside.publish([item_message(item) for item in items]))
+    await killed_in_the_middle(victim)
+    await publishing
+    await asyncio.to_thread(restart, victim)
+    await outside.wait_for([item.id for item in items])
+    assert survivor.poll() is None
+    for item in items:
+        records = outside.seen.records[item.id]
+        assert {record.revision for record in records} == {records[0].revision}
+        assert outside.seen.letters.get(item.id) is None
+    for item in items[::100]:
+        assert (await outside.cached(Kind.PODCAST, item.id))["genres"]["id"] == item.id
+
+
+async def killed_in_the_middle(victim: WorkerProcess) -> None:
+    """Kill the worker once it has labelled something and is busy."""
+    async with asyncio.timeout(60):
+        while 'genrestream_items_total{kind="podcast",outcome="labelled"}' not in victim.metrics():
+            await asyncio.sleep(0.01)
+    await asyncio.to_thread(victim.kill)
+
+
+def restart(victim: WorkerProcess) -> None:
+    """Start the worker again under its name."""
+    victim.start()
+    victim.wait_ready()
+
+
+async def test_the_newest_version_wins_and_a_removal_removes(
+    start_worker: StartWorker, outside: Outside
+) -> None:
+    """Claim: of 20 versions of an item published at once, topic and Redis end with the last one; a removal
+    then leaves a tombstone and no cached labels.
+    """
+    start_worker("e2e-a")
+    (item,) = podcasts(1)
+    versions = [item.model_copy(update={"title": f"Version {number}"}) for number in range(20)]
+    await outside.publish([item_message(version) for version in versions])
+    await outside.until(lambda seen: len(seen.records[item.id]) >= 20)
+    revisions = [record.revision for record in outside.seen.records[item.id]]
+    assert revisions == sorted(set(revisions), key=lambda revision: revision or Revision(-1, -1))
+    cached = (await outside.cached(Kind.PODCAST, item.id))["genres"]
+    assert tuple(cached["revision"]) == revisions[-1]
+    await outside.publish([removal_message(Kind.PODCAST, item.id)])
+    await outside.until(lambda seen: seen.removed[item.id] == 1)
+    async with asyncio.timeout(30):
+        while await outside.cached(Kind.PODCAST, item.id):
+            await asyncio.sleep(0.05)
+
+
+async def test_sigterm_drains_and_another_worker_goes_on(start_worker: StartWorker, outside: Outside) -> None:
+    """Claim: asked to stop under load, a worker ends with status 0, and no item is lost or done twice."""
+    leaver = start_worker("e2e-a")
+    start_worker("e2e-b")
+    items = podcasts(1500)
+    publishing = asyncio.create_task(outside.publish([item_message(item) for item in items]))
+    await outside.until(lambda seen: len(seen.records) > 50)
+    assert await asyncio.to_thread(leaver.stop) == 0
+    await publishing
+    await outside.wait_for([item.id for item in items])
+    assert [item.id for item in items if len(outside.seen.records[item.id]) > 1] == []
