@@ -1,9 +1,17 @@
-"""Metrics, liveness and readiness over HTTP, on a port of their own; nothing else is served."""
+"""Metrics, liveness and readiness over HTTP, on a port of their own; nothing else is served.
 
+A connection carries one request and lives for seconds, and only so many are let in at once: neither a slow
+client nor a crowd of them stalls the worker or keeps a probe out for long.
+"""
+
+import asyncio
+import json
+import os
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
@@ -13,7 +21,11 @@ from genrestream.workers.errors import PortUnavailableError
 
 MAX_LINE_BYTES = 2048
 """Of the request line and of each header; a scraper's are far shorter."""
-KEEP_ALIVE_S = 75.0
+MAX_HEADERS = 32
+MAX_CONNECTIONS = 64
+"""More are closed unread: a scraper and the probes need three."""
+MAX_CONNECTION_S = 15.0
+"""From connecting to the end of the answer, whatever the client does; Prometheus gives up after 10 s."""
 STOP_DEADLINE_S = 2.0
 
 Reasons = Callable[[], list[str]]
@@ -33,28 +45,28 @@ class Health:
 class HealthServer:
     """`/metrics`, `/health/live` and `/health/ready`. Use it as an asynchronous context manager.
 
-    A probe is answered with 200, or with 503 and the reasons in JSON.
+    A probe is answered with 200, or with 503 and the reasons in JSON; any other path with 404.
     """
 
-    def __init__(self, host: str, port: int, registry: CollectorRegistry, health: Health) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        registry: CollectorRegistry,
+        health: Health,
+        max_connection_s: float = MAX_CONNECTION_S,
+    ) -> None:
         self._host = host
         self._port = port
         self._registry = registry
-        self._health = health
-        application = web.Application(client_max_size=0)
-        application.router.add_get("/metrics", self._metrics)
-        application.router.add_get("/health/live", self._alive)
-        application.router.add_get("/health/ready", self._ready)
-        self._runner = web.AppRunner(
-            application,
-            access_log=None,
-            handle_signals=False,
-            max_line_size=MAX_LINE_BYTES,
-            max_field_size=MAX_LINE_BYTES,
-            keepalive_timeout=KEEP_ALIVE_S,
-            lingering_time=0,
-            shutdown_timeout=STOP_DEADLINE_S,
-        )
+        self._max_connection_s = max_connection_s
+        self._pages: dict[str, Callable[[], web.Response]] = {
+            "/metrics": self._metrics,
+            "/health/live": lambda: _verdict("alive", health.not_alive()),
+            "/health/ready": lambda: _verdict("ready", health.not_ready()),
+        }
+        self._requests: web.Server | None = None
+        self._listener: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
         """Listen.
@@ -62,38 +74,80 @@ class HealthServer:
         Raises:
             PortUnavailableError: the port is taken or not allowed; one line for people.
         """
-        await self._runner.setup()
+        loop = asyncio.get_running_loop()
+        requests = web.Server(self._answer)
         try:
-            await web.TCPSite(self._runner, self._host, self._port).start()
+            self._listener = await loop.create_server(
+                lambda: _BriefConnection(requests, loop, self._max_connection_s), self._host, self._port
+            )
         except OSError as error:
-            await self._runner.cleanup()
-            text = f"cannot listen on {self._host}:{self._port} for metrics and health: {error.strerror}"
+            # asyncio words the error anew, with the address once more; an unknown host has no number above 0.
+            reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
+            text = f"cannot listen on {self._host}:{self._port} for metrics and health: {reason}"
             raise PortUnavailableError(text) from error
+        self._requests = requests
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._runner.cleanup()
+        if self._listener is not None:
+            self._listener.close()
+        if self._requests is not None:
+            await self._requests.shutdown(STOP_DEADLINE_S)
 
     @property
     def address(self) -> str:
         """`host:port`, with the port that was taken when 0 was asked for."""
-        host, port = self._runner.addresses[0][:2]
+        if self._listener is None:
+            raise RuntimeError("the server was not started")
+        listening: socket.socket = self._listener.sockets[0]
+        host, port = listening.getsockname()[:2]
         return f"{host}:{port}"
 
-    async def _metrics(self, _request: web.Request) -> web.Response:
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
+        page = self._pages.get(request.path) if request.method in {"GET", "HEAD"} else None
+        response = page() if page else web.Response(status=404, text="not found\n")
+        response.force_close()
+        return response
+
+    def _metrics(self) -> web.Response:
         # On the event loop, though it takes some milliseconds: gauges look into what only the loop may touch.
         return web.Response(
             body=generate_latest(self._registry), headers={"content-type": CONTENT_TYPE_LATEST}
         )
 
-    async def _alive(self, _request: web.Request) -> web.Response:
-        return _answer("alive", self._health.not_alive())
 
-    async def _ready(self, _request: web.Request) -> web.Response:
-        return _answer("ready", self._health.not_ready())
+class _BriefConnection(web.RequestHandler):
+    """A connection that ends by itself, and is refused when too many are open."""
+
+    __slots__ = ("_end", "_max_s")
+
+    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, max_s: float) -> None:
+        super().__init__(
+            server,
+            loop=loop,
+            access_log=None,  # type: ignore[arg-type]  # as AppRunner does for no access log
+            max_line_size=MAX_LINE_BYTES,
+            max_field_size=MAX_LINE_BYTES,
+            max_headers=MAX_HEADERS,
+            lingering_time=0,
+        )
+        self._max_s = max_s
+        self._end: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        # aiohttp's own time-outs begin with the first complete request; this one does not wait for it.
+        too_many = self._manager is not None and len(self._manager.connections) > MAX_CONNECTIONS
+        self._end = self._loop.call_later(0 if too_many else self._max_s, transport.abort)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._end is not None:
+            self._end.cancel()
+        super().connection_lost(exc)
 
 
-def _answer(state: str, reasons: list[str]) -> web.Response:
-    return web.json_response({state: not reasons, "reasons": reasons}, status=503 if reasons else 200)
+def _verdict(state: str, reasons: list[str]) -> web.Response:
+    body = json.dumps({state: not reasons, "reasons": reasons})
+    return web.Response(text=body, content_type="application/json", status=503 if reasons else 200)
