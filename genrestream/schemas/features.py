@@ -67,7 +67,7 @@ class HashedTextFeatures(_Spec):
     char_buckets: int = Field(default=1 << 15, ge=0, le=1 << 20)
     char_ngrams_min: int = Field(default=3, ge=1)
     char_ngrams_max: int = Field(default=5, ge=1)
-    max_terms: int = Field(default=4096, ge=16, description="Terms kept of one text, nearest to its start.")
+    max_terms: int = Field(default=4096, ge=16, description="Of a text with more, the first words count.")
     bucket_terms: int = Field(default=256, ge=1, description="Lengths are rounded up to a multiple of this.")
 
     @property

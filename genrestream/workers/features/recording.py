@@ -14,7 +14,6 @@ from typing import Any, Self
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from genrestream.workers.features.content import FeatureLimits
 from genrestream.workers.features.errors import MediaError, MediaTooLarge, UnreadableMedia
 from genrestream.workers.features.headers import mp3_states_length, wav_missing_bytes
+from genrestream.workers.features.waveform import mono_waveform, resample
 
 # FFmpeg also reads playlists and scripts that open other files and addresses; only containers that hold
 # their sound themselves are let in, and pictures, subtitles and raw data are not taken for sound.
@@ -42,17 +42,8 @@ _EDGE_S = 0.02
 """Sound around a part, so that the resampling filter (32 taps of the lower rate) swings in outside of it."""
 _MAX_BAD_PACKETS = 16
 """Damaged packets passed over in one part before it counts as not decodable."""
-_MAX_AMPLITUDE = 4.0
-"""Floating-point files may hold anything; sound is within -1..1, decoded MP3 peaks go a little over it."""
 _WAV_SLACK_BYTES = 1_024
 _SAMPLE_RATES_HZ = range(2_000, 768_001)
-
-_FULL_SCALE = {
-    np.dtype("u1"): 2.0**7,
-    np.dtype("i2"): 2.0**15,
-    np.dtype("i4"): 2.0**31,
-    np.dtype("i8"): 2.0**63,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +120,7 @@ class Recording:
             )
         except (av.FFmpegError, OSError, ValueError) as error:
             raise UnreadableMedia(f"not a recording that FFmpeg reads: {_reason(error)}") from error
+        self._at_start = True
         try:
             self._stream = _sound_stream(self._container, self._limits)
         except MediaError:
@@ -151,6 +143,7 @@ class Recording:
         """The length by the packets that are there, none of them decoded."""
         self._container.close()
         self._open()
+        self._at_start = False
         time_base = self._stream.time_base or Fraction(0)
         end = 0
         total = 0
@@ -182,7 +175,7 @@ class Recording:
         """
         if not self._go_to(begin_s, seek=seek):
             return None
-        chunks: list[NDArray[np.float32]] = []
+        kept: list[AudioFrame] = []
         position = first = rate_hz = 0
         for frame in self._frames():
             if not rate_hz:
@@ -194,18 +187,21 @@ class Recording:
                 if position > (begin_s + _END_TOLERANCE_S) * rate_hz:
                     return None
             if position + frame.samples > (begin_s - 2 * _EDGE_S) * rate_hz:
-                first = first if chunks else position
-                chunks.append(self._mono(frame, rate_hz))
+                self._check_frame(frame, rate_hz)
+                first = first if kept else position
+                kept.append(frame)
             position += frame.samples
             if position >= (end_s + 2 * _EDGE_S) * rate_hz:
                 break
-        return _Part(np.concatenate(chunks), first, rate_hz) if chunks else None
+        return _Part(mono_waveform(kept), first, rate_hz) if kept else None
 
     def _go_to(self, begin_s: float, *, seek: bool) -> bool:
         """Stand shortly before `begin_s`, or at the start; False when the container cannot be sought."""
+        at_start, self._at_start = self._at_start, False
         if not seek:
-            self._container.close()
-            self._open()
+            if not at_start:
+                self._container.close()
+                self._open()
             return True
         target_s = max(0.0, begin_s - _PREROLL_S) + self._start_s
         try:
@@ -224,8 +220,7 @@ class Recording:
                 if bad_packets > _MAX_BAD_PACKETS:
                     raise UnreadableMedia(f"the recording cannot be decoded: {_reason(error)}") from error
 
-    def _mono(self, frame: AudioFrame, rate_hz: int) -> NDArray[np.float32]:
-        """The mean of the frame's channels, float32 [n], full scale 1."""
+    def _check_frame(self, frame: AudioFrame, rate_hz: int) -> None:
         channels = frame.layout.nb_channels
         if channels > self._limits.max_channels:
             raise MediaTooLarge(
@@ -235,16 +230,6 @@ class Recording:
             raise UnreadableMedia(
                 f"the recording changes or has a strange sample rate: {frame.sample_rate} Hz"
             )
-        samples: NDArray[Any] = frame.to_ndarray()  # planar [c, n], packed [1, n * c]
-        by_channel = samples if frame.format.is_planar else samples.reshape(-1, channels).T
-        with np.errstate(invalid="ignore", over="ignore"):
-            mono: NDArray[np.float32] = by_channel.mean(axis=0, dtype=np.float32)
-        full_scale = _FULL_SCALE.get(samples.dtype)
-        if full_scale is None:
-            return np.clip(np.nan_to_num(mono, copy=False), -_MAX_AMPLITUDE, _MAX_AMPLITUDE)
-        if samples.dtype == np.uint8:
-            mono -= np.float32(full_scale)
-        return mono / np.float32(full_scale)
 
 
 def _check_length(length_s: float, limits: FeatureLimits) -> None:
@@ -282,18 +267,9 @@ def _resampled(part: _Part, rate_hz: int, begin: int, end: int) -> NDArray[np.fl
     if before:
         samples = np.concatenate([np.zeros(before, np.float32), samples])
     if scale != 1:
-        samples = _convert_rate(samples, part.rate_hz, rate_hz)
+        samples = resample(samples, part.rate_hz, rate_hz)
     offset = begin - int(from_source * scale)
     return samples[offset : offset + end - begin]
-
-
-def _convert_rate(samples: NDArray[np.float32], from_hz: int, to_hz: int) -> NDArray[np.float32]:
-    """The same sound at another rate, by FFmpeg's resampler; sample 0 stays at time 0."""
-    frame = AudioFrame.from_ndarray(samples[None, :], format="fltp", layout="mono")
-    frame.sample_rate = from_hz
-    resampler = AudioResampler(format="fltp", layout="mono", rate=to_hz)
-    converted = [*resampler.resample(frame), *resampler.resample(None)]
-    return np.concatenate([piece.to_ndarray()[0] for piece in converted])
 
 
 def _reason(error: Exception) -> str:

@@ -31,15 +31,35 @@ def hashed_terms(fields: tuple[str, ...], spec: HashedTextFeatures) -> HashedTer
     # All fields weigh the same: with character terms beside the words, counting titles and authors twice gave
     # nothing on podcasts (top-1 .633 against .636 for a linear model).
     words_by_field = [_WORD.findall(_fold(field)) for field in fields]
-    word_ids, word_offsets = _word_terms(words_by_field, spec)
-    char_ids, char_offsets = _char_terms(words_by_field, spec)
-    ids = np.concatenate([word_ids, char_ids])
-    distinct, first, counts = np.unique(ids, return_index=True, return_counts=True)
-    if len(distinct) > spec.max_terms:
-        offsets = np.concatenate([word_offsets, char_offsets])[first]
-        kept = np.argsort(offsets, kind="stable")[: spec.max_terms]
-        distinct, counts = distinct[kept], counts[kept]
-    return HashedTerms(distinct, 1 + np.log(counts, dtype=np.float32))
+    ids, counts = _counted(words_by_field, spec)
+    words = sum(map(len, words_by_field))
+    while len(ids) > spec.max_terms and words > 1:
+        # Texts repeat themselves, so that the share that is kept fits a little less each time: a few rounds.
+        words = max(1, words * spec.max_terms // len(ids))
+        words_by_field = _first_words(words_by_field, words)
+        ids, counts = _counted(words_by_field, spec)
+    return HashedTerms(ids[: spec.max_terms], 1 + np.log(counts[: spec.max_terms], dtype=np.float32))
+
+
+def _counted(
+    words_by_field: list[list[str]], spec: HashedTextFeatures
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """The distinct ids in rising order, and how often each occurs."""
+    word_ids = 1 + _word_hashes(words_by_field, spec) % np.uint32(spec.word_buckets)
+    if not spec.char_buckets:
+        return np.unique(word_ids.astype(np.int32), return_counts=True)
+    char_ids = np.uint32(1 + spec.word_buckets) + _char_hashes(words_by_field, spec) % np.uint32(
+        spec.char_buckets
+    )
+    return np.unique(np.concatenate([word_ids, char_ids]).astype(np.int32), return_counts=True)
+
+
+def _first_words(words_by_field: list[list[str]], count: int) -> list[list[str]]:
+    kept = []
+    for words in words_by_field:
+        kept.append(words[:count])
+        count -= len(kept[-1])
+    return kept
 
 
 def _fold(text: str) -> str:
@@ -50,59 +70,38 @@ def _fold(text: str) -> str:
     return unicodedata.normalize("NFKC", _ACCENT.sub("", unicodedata.normalize("NFKD", text)))
 
 
-def _word_terms(
-    words_by_field: list[list[str]], spec: HashedTextFeatures
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Ids of the word n-grams and where in the text each starts, in characters."""
+def _word_hashes(words_by_field: list[list[str]], spec: HashedTextFeatures) -> NDArray[np.uint32]:
+    """CRC-32 of every word n-gram of each field, uint32."""
     hashes: list[int] = []
-    offsets: list[int] = []
-    offset = 1
     for words in words_by_field:
         encoded = [word.encode() for word in words]
-        starts = []
-        for word in words:
-            starts.append(offset)
-            offset += len(word) + 1
-        grams = encoded
-        hashes += map(crc32, grams)
-        offsets += starts
-        for n in range(2, spec.word_ngrams + 1):
-            grams = [gram + b" " + word for gram, word in zip(grams, encoded[n - 1 :], strict=False)]
-            hashes += map(crc32, grams)
-            offsets += starts[: len(grams)]
-    ids = 1 + np.array(hashes, dtype=np.uint32) % np.uint32(spec.word_buckets)
-    return ids.astype(np.int32), np.array(offsets, dtype=np.int64)
+        grams = list(map(crc32, encoded))
+        hashes += grams
+        # CRC-32 goes on where it stopped: that of "a b" is that of " b" started with that of "a".
+        following = [b" " + word for word in encoded]
+        for n in range(1, spec.word_ngrams):
+            grams = list(map(crc32, following[n:], grams))
+            hashes += grams
+    return np.array(hashes, dtype=np.uint32)
 
 
-def _char_terms(
-    words_by_field: list[list[str]], spec: HashedTextFeatures
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Ids of the character n-grams inside words and where in the text each starts, in characters."""
+def _char_hashes(words_by_field: list[list[str]], spec: HashedTextFeatures) -> NDArray[np.uint32]:
+    """The rolling hash of every character n-gram that does not reach over a space, uint32."""
     padded = f" {' '.join(word for words in words_by_field for word in words)} "
     chars = np.frombuffer(padded.encode("utf-32-le"), dtype="<u4")  # [c]
-    hashes = chars * _ROLL
     is_space = chars == _SPACE
-    # Whether a gram holds a space between its first and its last character.
-    crosses = np.zeros(len(chars), dtype=bool)
-    found_ids: list[NDArray[np.uint32]] = []
-    found_offsets: list[NDArray[np.int64]] = []
-    for n in range(1, spec.char_ngrams_max + 1):
-        if n > len(chars) or spec.char_buckets == 0:
-            break
+    hashes = chars * _ROLL
+    # Whether a gram holds a space that is not its first or last character, or is nothing but one.
+    crosses = is_space
+    found: list[NDArray[np.uint32]] = []
+    for n in range(1, min(spec.char_ngrams_max, len(chars)) + 1):
         if n > 1:
             hashes = (hashes[:-1] ^ (hashes[:-1] >> np.uint32(15))) * _ROLL + chars[n - 1 :]
-        if n > 2:
-            crosses = crosses[:-1] | is_space[n - 2 : -1]
-        elif n == 2:
-            crosses = crosses[:-1]
+            inner = is_space[n - 2 : -1]
+            crosses = (crosses[:-1] | inner) if n > 2 else np.zeros(len(hashes), dtype=bool)
         if n >= spec.char_ngrams_min:
-            offsets = np.flatnonzero(~crosses)
-            found_ids.append(_mix(hashes[offsets]))
-            found_offsets.append(offsets)
-    if not found_ids:
-        return np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int64)
-    ids = np.concatenate(found_ids) % np.uint32(spec.char_buckets)
-    return (1 + spec.word_buckets + ids).astype(np.int32), np.concatenate(found_offsets)
+            found.append(hashes[~crosses])
+    return _mix(np.concatenate(found)) if found else np.empty(0, dtype=np.uint32)
 
 
 def _mix(hashes: NDArray[np.uint32]) -> NDArray[np.uint32]:

@@ -80,13 +80,21 @@ def test_hashes_are_the_same_everywhere() -> None:
 
 
 def test_a_long_text_keeps_the_terms_of_its_start() -> None:
-    """16 terms at most: those of the first words, characters among them, and not those of the last."""
-    spec = HashedTextFeatures(max_terms=16, word_ngrams=1)
-    terms = hashed_terms((" ".join(f"word{index}" for index in range(1000)),), spec)
-    assert len(terms.ids) == 16
-    assert word_id("word0") in terms.ids
+    """As many of the first words as have 100 terms or fewer, with all of theirs, and none of the last."""
+    spec = HashedTextFeatures(max_terms=100)
+    terms = hashed_terms(("word0 word1", " ".join(f"word{index}" for index in range(2, 1000))), spec)
+    assert 80 <= len(terms.ids) <= 100
+    assert {word_id("word0"), word_id("word1"), word_id("word0 word1"), word_id("word2")} <= {*terms.ids}
     assert word_id("word999") not in terms.ids
-    assert (terms.ids > 1 << 15).any()
+    assert set(chars(("word0",))) <= {*terms.ids}
+
+
+def test_one_endless_word_is_cut_too() -> None:
+    """A single word with more terms than allowed still gives no more than allowed."""
+    word = "".join(chr(97 + index * index % 26) + str(index) for index in range(500))
+    terms = hashed_terms((word, "and others"), HashedTextFeatures(max_terms=16))
+    assert len(terms.ids) == 16
+    assert word_id(word) in terms.ids
 
 
 def test_a_text_without_words_has_no_terms() -> None:
