@@ -82,7 +82,7 @@ class HealthServer:
             )
         except OSError as error:
             # asyncio words the error anew, with the address once more; an unknown host has no number above 0.
-            reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
             text = f"cannot listen on {self._host}:{self._port} for metrics and health: {reason}"
             raise PortUnavailableError(text) from error
         self._requests = requests

@@ -9,6 +9,7 @@ the sequence is replaced, and what Kafka refuses for good says so. No compressio
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -30,6 +31,7 @@ MAX_BATCH_BYTES = 64 * 1024
 REQUEST_TIMEOUT_MS = 30_000
 RETRY_BACKOFF_MS = 250
 STOP_TIMEOUT_S = 10.0
+LOG_EVERY_S = 10.0
 
 REFUSED = (
     kafka.MessageSizeTooLargeError,
@@ -86,6 +88,7 @@ class KafkaProducer:
         self._backoff = backoff or Backoff()
         self._producer: AIOKafkaProducer | None = None
         self._replacing = asyncio.Lock()
+        self._logged_s = -LOG_EVERY_S
         self._retired: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -120,16 +123,20 @@ class KafkaProducer:
         if producer is None:
             raise RuntimeError("the producer was not started")
         try:
-            delivered = await producer.send(topic, value, key, headers=headers)
-            # Shielded: a cancelled caller must not cancel the future that its batch will resolve.
-            await asyncio.shield(delivered)
+            await producer.send_and_wait(topic, value, key, headers=headers)
         except REFUSED as error:
             raise DeliveryImpossibleError(f"Kafka refuses to write to {topic}: {_told(error)}") from error
         except kafka.KafkaError as error:
-            log.warning("not delivered to %s, trying again: %s", topic, _told(error))
+            self._log(f"not delivered to {topic}, trying again: {_told(error)}")
             if not (error.retriable or isinstance(error, RETRIABLE_BY_US)):
                 await self._replace(producer)
             raise _NotDeliveredError from error
+
+    def _log(self, line: str) -> None:
+        """One line in a while: what is in flight fails together, and again at every attempt."""
+        if time.monotonic() - self._logged_s >= LOG_EVERY_S:
+            self._logged_s = time.monotonic()
+            log.warning(line)
 
     async def _replace(self, broken: AIOKafkaProducer) -> None:
         """Take a new producer with a new sequence; whoever comes second finds it done."""
