@@ -1,0 +1,146 @@
+"""Bad input ends as a dead letter with its code, or as a label that says what was missing."""
+
+import base64
+import json
+import uuid
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+
+from genrestream.client.publisher import Message
+from genrestream.schemas import DeadLetterCode, MissingReason, Modality
+from tests.end_to_end.conftest import StartWorker
+from tests.end_to_end.harness import Outside
+
+RUN = uuid.uuid4().hex[:8]
+
+
+class _BadServer(BaseHTTPRequestHandler):
+    """`/404`, `/500`, `/html` (no picture), `/endless`, and `/slow`, which never answers."""
+
+    released = Event()
+
+    def do_GET(self) -> None:
+        """Answer by path."""
+        match self.path:
+            case "/html":
+                self.send_response(200)
+                self.send_header("content-type", "image/jpeg")
+                self.end_headers()
+                self.wfile.write(b"<html>not a picture</html>")
+            case "/endless":
+                self.send_response(200)
+                self.end_headers()
+                while not self.released.is_set():
+                    self.wfile.write(bytes(65536))
+            case "/slow":
+                self.released.wait(60)
+            case _:
+                self.send_error(int(self.path[1:]))
+
+    def log_message(self, *_: Any) -> None:
+        """Keep quiet."""
+
+
+@pytest.fixture
+def bad_server() -> Iterator[str]:
+    """The address of a server that does everything wrong."""
+    _BadServer.released.clear()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _BadServer)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    _BadServer.released.set()
+    server.shutdown()
+
+
+def event(name: str, **fields: Any) -> Message:
+    """An event's message; the id carries the case's name."""
+    item_id = f"{RUN}-{name}"
+    return Message("catalog.events", item_id.encode(), json.dumps({"id": item_id, **fields}).encode())
+
+
+def inline(data: bytes) -> dict[str, str]:
+    """Inline media."""
+    return {"data": base64.b64encode(data).decode()}
+
+
+async def test_each_case_ends_with_its_own_code_and_the_worker_goes_on(
+    start_worker: StartWorker, outside: Outside, bad_server: str, sample: Path
+) -> None:
+    """Claim: every kind of bad message becomes a dead letter with its code and its untouched bytes, and a
+    good item after them is labelled.
+    """
+    picture = next((sample / "events").rglob("*.jpg")).read_bytes()
+    raw = {
+        "no-json": b"{nonsense",
+        "no-utf8": b'{"id": "\xff"}',
+        "deep": b'{"a":' * 5000 + b"1" + b"}" * 5000,
+        "oversized": b'{"title": "' + b"x" * 2_200_000 + b'"}',
+    }
+    letters = {
+        **{
+            Message("catalog.events", f"{RUN}-{name}".encode(), value): code
+            for (name, value), code in zip(
+                raw.items(),
+                [DeadLetterCode.MALFORMED_JSON] * 3 + [DeadLetterCode.OVERSIZED_MESSAGE],
+                strict=True,
+            )
+        },
+        event("schema", title=["no", "string"]): DeadLetterCode.INVALID_ITEM,
+        event("newer", schema_version=99, title="x"): DeadLetterCode.UNSUPPORTED_SCHEMA_VERSION,
+        event("kind", kind="opera", title="x"): DeadLetterCode.UNKNOWN_KIND,
+        event("topic", kind="podcast", title="x"): DeadLetterCode.WRONG_TOPIC,
+        event("empty"): DeadLetterCode.NO_CONTENT,
+        event("truncated", poster=inline(picture[: len(picture) // 2])): DeadLetterCode.MEDIA_UNREADABLE,
+        event("mislabelled", poster=f"{bad_server}/html"): DeadLetterCode.MEDIA_UNREADABLE,
+        event("404", poster=f"{bad_server}/404"): DeadLetterCode.MEDIA_NOT_FOUND,
+        event("500", poster=f"{bad_server}/500"): DeadLetterCode.MEDIA_UNREACHABLE,
+        event("slow", poster=f"{bad_server}/slow"): DeadLetterCode.MEDIA_TIMEOUT,
+        event("endless", poster=f"{bad_server}/endless"): DeadLetterCode.MEDIA_TOO_LARGE,
+        event("refused", poster="http://127.0.0.1:9/nobody"): DeadLetterCode.MEDIA_UNREACHABLE,
+        event("outside", poster="file:///etc/passwd"): DeadLetterCode.MEDIA_FORBIDDEN,
+        event("scheme", poster="gopher://x/y"): DeadLetterCode.MEDIA_FORBIDDEN,
+    }
+    worker = start_worker("e2e-a")
+    good = event("good", title="Techno all night", description="Warehouse rave with acid and strobe lights")
+    await outside.publish([*letters, good])
+    await outside.wait_for([message.key.decode() for message in (*letters, good)])
+    got = {
+        message.key.decode(): [letter.code for letter in outside.seen.letters[message.key.decode()]]
+        for message in letters
+    }
+    assert got == {message.key.decode(): [code] for message, code in letters.items()}
+    for message in letters:
+        (letter,) = outside.seen.letters[message.key.decode()]
+        assert (letter.value, letter.topic) == (message.value, message.topic)
+    assert len(outside.seen.records[good.key.decode()]) == 1
+    assert worker.poll() is None
+
+
+async def test_a_broken_poster_beside_a_text_is_only_missing(
+    start_worker: StartWorker, outside: Outside, bad_server: str
+) -> None:
+    """Claim: with a text, the same faults give labels from the text, and the record says why the picture is
+    missing.
+    """
+    text = {"title": "Techno all night", "description": "Warehouse rave with acid and strobe lights"}
+    cases = {
+        "text-404": (f"{bad_server}/404", MissingReason.NOT_FOUND),
+        "text-html": (f"{bad_server}/html", MissingReason.UNREADABLE),
+        "text-slow": (f"{bad_server}/slow", MissingReason.TIMEOUT),
+        "text-endless": (f"{bad_server}/endless", MissingReason.TOO_LARGE),
+        "text-outside": ("file:///etc/passwd", MissingReason.FORBIDDEN),
+    }
+    start_worker("e2e-a")
+    await outside.publish([event(name, poster=poster, **text) for name, (poster, _) in cases.items()])
+    await outside.wait_for([f"{RUN}-{name}" for name in cases])
+    for name, (_, reason) in cases.items():
+        (record,) = outside.seen.records[f"{RUN}-{name}"]
+        assert record.modalities_used == (Modality.TEXT,)
+        assert [(gone.modality, gone.reason) for gone in record.modalities_missing] == [
+            (Modality.IMAGE, reason)
+        ]
