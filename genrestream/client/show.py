@@ -9,11 +9,13 @@ from datetime import datetime
 from rich.console import Console
 from rich.text import Text
 
-from genrestream.schemas import DeadLetter, Kind, LabelRecord
+from genrestream.schemas import DeadLetter, Kind, LabelRecord, MissingReason
 from genrestream.schemas.items import Modality
 
 MAX_LABELS = 3
 NAME_CHARS = 28
+NO_NEWS = frozenset({MissingReason.ABSENT, MissingReason.NOT_IN_MODEL})
+"""Why a modality is missing as a matter of course: what is shown are those that could not be read."""
 _KIND_STYLE = {Kind.EVENT: "magenta", Kind.PODCAST: "cyan", Kind.TRACK: "yellow"}
 
 
@@ -52,8 +54,9 @@ def label_line(record: LabelRecord, latency_s: float | None, name: str | None = 
 
 def _modalities(record: LabelRecord) -> str:
     used = "+".join(modality.value for modality in Modality if modality in record.modalities_used)
-    # What the item never had is no news; what could not be read is.
-    missing = [f"{gap.modality} {gap.reason}" for gap in record.modalities_missing if gap.reason != "absent"]
+    missing = [
+        f"{gap.modality} {gap.reason}" for gap in record.modalities_missing if gap.reason not in NO_NEWS
+    ]
     return f"{used} ({', '.join(missing)})" if missing else used
 
 

@@ -3,6 +3,8 @@
 import json
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -58,8 +60,21 @@ def _made(plans: list[ItemPlan], folder: Path) -> Iterator[dict[str, Any]]:
         return
     # Spawned, not forked: the caller may have threads.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=_processors(), mp_context=context) as pool:
+    with ProcessPoolExecutor(_processors(), context, initializer=_follow_parent) as pool:
         yield from pool.map(make, plans, chunksize=8)
+
+
+def _follow_parent() -> None:
+    """In a process of the pool: leave Ctrl-C to the parent, and end when the parent was killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _processors() -> int:

@@ -1,0 +1,58 @@
+"""Commands that the demo runs beside itself or before the live part; none of them outlives it."""
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from genrestream.demo.errors import DemoError
+from genrestream.ops import process, watchdog
+
+_GRACE_S = 10.0
+
+
+class Helpers:
+    """Starts Python modules; `helpers` ends what is left of them."""
+
+    def __init__(self, marker: str) -> None:
+        self._environment = {**os.environ, process.MARKER: marker}
+
+    def start(self, module: str, *arguments: str) -> "subprocess.Popen[bytes]":
+        """`python -m module`, in this terminal, so that its progress is seen."""
+        sys.stdout.flush()
+        return subprocess.Popen(
+            [sys.executable, "-m", module, *arguments], env=self._environment, stdin=subprocess.DEVNULL
+        )
+
+    def finish(self, helper: "subprocess.Popen[bytes]", complaint: str) -> None:
+        """Wait until it has ended well.
+
+        Raises:
+            DemoError: it failed; it has told why itself.
+        """
+        if helper.wait() != 0:
+            raise DemoError(f"{complaint} (exit status {helper.returncode})")
+
+    def run(self, complaint: str, *command: str) -> None:
+        """Run a `genrestream` command to its end.
+
+        Raises:
+            DemoError: it failed; it has told why itself.
+        """
+        self.finish(self.start("genrestream", *command), complaint)
+
+
+@contextmanager
+def helpers() -> Iterator[Helpers]:
+    """What was started in the block ends with it, children and all; also when this process is killed."""
+    marker = uuid.uuid4().hex
+    guard = watchdog.start(marker)
+    try:
+        yield Helpers(marker)
+    finally:
+        # Should a second Ctrl-C break this off, the watchdog goes on with it.
+        process.sweep(marker, _GRACE_S)
+        guard.kill()
+        guard.wait()

@@ -1,0 +1,65 @@
+"""One performance: the live part, then what a recommender would find in Redis."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+
+from genrestream.client.kafka_errors import KafkaUnavailableError
+from genrestream.demo.bad_items import Planned
+from genrestream.demo.errors import DemoError
+from genrestream.demo.journal import Journal
+from genrestream.demo.play import Play
+from genrestream.demo.screen import Screen
+from genrestream.demo.stage import Stage
+from genrestream.schemas import Kind
+from genrestream.workers.cache import RedisCache
+from genrestream.workers.errors import CacheUnavailableError
+
+BEST_ITEMS = 3
+
+
+def perform(ready: Stage, programme: Sequence[Planned], rate_per_s: float, screen: Screen) -> Journal:
+    """Publish the programme, show what comes, and give the books.
+
+    Raises:
+        DemoError: the worker or a server is gone.
+    """
+    journal = Journal(ready.tasks)
+    screen.heading(
+        f"Publishing {len(programme)} items, {rate_per_s:g} a second; labels as they arrive (some of them):"
+    )
+    play = Play(ready.state.kafka_bootstrap, journal, screen, ready.check_worker)
+    try:
+        asyncio.run(play.perform(programme, rate_per_s))
+        screen.heading("What a recommender finds in Redis")
+        asyncio.run(_show_best(ready.state.redis_url, journal, screen))
+    except KafkaUnavailableError as error:
+        raise DemoError(str(error)) from error
+    return journal
+
+
+async def _show_best(redis_url: str, journal: Journal, screen: Screen) -> None:
+    """The best items of each kind's most frequent label, as `genrestream lookup KIND --label` gives them."""
+    cache = RedisCache(redis_url)
+    try:
+        for kind in Kind:
+            best: Counter[tuple[str, str]] = Counter(
+                (record.task, record.labels[0].label)
+                for (of_kind, _), records in journal.records.items()
+                for record in records.values()
+                if of_kind is kind
+            )
+            if not best:
+                continue
+            task, label = best.most_common(1)[0][0]
+            ranked = await cache.top(kind, task, label, BEST_ITEMS)
+            names = [
+                f"{journal.items[kind, found.item_id].name} {found.confidence:.2f}"
+                for found in ranked
+                if (kind, found.item_id) in journal.items
+            ]
+            screen.step(f"the best of {kind} {task} {label}: {', '.join(names)}")
+    except CacheUnavailableError as error:
+        raise DemoError(str(error)) from error
+    finally:
+        await cache.close()
