@@ -8,6 +8,7 @@ import typer
 from genrestream import __version__
 from genrestream.cli import (
     announce,
+    cache,
     classify,
     encoders,
     models,
@@ -33,7 +34,7 @@ app = typer.Typer(
     ),
 )
 
-for module in (stack, worker, publish, read, classify, encoders, models, topics, announce):
+for module in (stack, worker, publish, read, classify, encoders, models, topics, cache, announce):
     module.register(app)
 
 

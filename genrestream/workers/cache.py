@@ -109,6 +109,11 @@ class RedisCache:
         arguments: list[Argument] = [item_offset, item_id, items_prefix(kind), self._removal_ttl_s]
         return await self._outcome(REMOVE, kind, item_id, arguments)
 
+    @property
+    def trouble(self) -> str:
+        """Why the latest write that failed did, one line for people."""
+        return self._scripts.trouble
+
     async def lookup(self, kind: Kind, item_id: str) -> dict[str, LabelRecord]:
         """The item's label records by task, empty if there are none.
 

@@ -155,11 +155,13 @@ class KafkaProducer:
         producer = AIOKafkaProducer(**self._settings)
         try:
             await producer.start()
+        except kafka.KafkaConnectionError as error:
+            await _stop(producer)
+            raise KafkaUnavailableError(f"no Kafka broker answers at {self._bootstrap}") from error
         except kafka.KafkaError as error:
             await _stop(producer)
-            raise KafkaUnavailableError(
-                f"no Kafka broker answers at {self._bootstrap}: {_told(error)}"
-            ) from error
+            text = f"cannot write to Kafka at {self._bootstrap}: {_told(error)}"
+            raise KafkaUnavailableError(text) from error
         return producer
 
 

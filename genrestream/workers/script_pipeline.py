@@ -83,6 +83,11 @@ class ScriptPipeline:
             self._task = asyncio.create_task(self._send_all())
         return await call.reply
 
+    @property
+    def trouble(self) -> str:
+        """Why the latest call that came to nothing did, one line for people."""
+        return f"Redis: {self._outage.reason}"
+
     async def close(self) -> None:
         """Return once everything that waits was answered; every request has its deadline."""
         if self._task is not None:
@@ -154,7 +159,7 @@ class _Outage:
 
     def __init__(self, log_every_s: float) -> None:
         self._log_every_s = log_every_s
-        self._reason = ""
+        self.reason = ""
         self._missed = 0
         self._began_s = 0.0
         self._logged_s = 0.0
@@ -162,14 +167,14 @@ class _Outage:
     def missed(self, calls: int, reason: str | None = None) -> CacheUnavailableError:
         """Count calls that came to nothing; return the error for their callers."""
         now_s = time.monotonic()
-        self._reason = reason or self._reason
+        self.reason = reason or self.reason
         if not self._missed:
             self._began_s = now_s
         if not self._missed or now_s - self._logged_s >= self._log_every_s:
             self._logged_s = now_s
-            log.warning("Redis: %s; %d calls missed so far", self._reason, self._missed + calls)
+            log.warning("Redis: %s; %d calls missed so far", self.reason, self._missed + calls)
         self._missed += calls
-        return CacheUnavailableError(f"Redis: {self._reason}")
+        return CacheUnavailableError(f"Redis: {self.reason}")
 
     def over(self) -> None:
         """Redis answered."""
