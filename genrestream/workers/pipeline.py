@@ -35,7 +35,7 @@ from genrestream.workers.observe import Stage, Timer
 from genrestream.workers.ordering import KeyOrder, Turn
 from genrestream.workers.protocols import Cache, DeadLetters, Features, Inference, Labels, Media, Releases
 from genrestream.workers.records import Origin, label_records, nothing_left
-from genrestream.workers.retries import Backoff, until_it_works
+from genrestream.workers.retries import Backoff
 from genrestream.workers.score import Scored, score
 
 log = logging.getLogger(__name__)
@@ -197,14 +197,11 @@ class Pipeline:
 
     async def _live(self, kind: Kind) -> LiveKind:
         """What is live for the kind; items wait in Kafka until something is."""
-        return await until_it_works(
-            lambda: self._live_or_wait(kind), _NothingLiveError, self._backoff, self._on_retry("releases")
-        )
-
-    async def _live_or_wait(self, kind: Kind) -> LiveKind:
-        live = self._to.releases.live(kind)
-        if live is None:
-            raise _NothingLiveError(f"no release of kind {kind} is live")
+        attempt = 0
+        while (live := self._to.releases.live(kind)) is None:
+            attempt += 1
+            self._count_retry("releases", f"no release of kind {kind} is live")
+            await asyncio.sleep(self._backoff.delay_s(attempt))
         return live
 
     async def _score(self, works: Sequence[_Work]) -> list[Scored | Rejected]:
@@ -240,7 +237,7 @@ class Pipeline:
             try:
                 return await score(extractions, live, self._to.inference, self._timer)
             except InferenceUnavailable as error:
-                self._on_retry("triton")(error)
+                self._count_retry("triton", str(error))
             await asyncio.sleep(self._backoff.delay_s(attempt))
             newer = self._to.releases.live(live.kind)
             if newer is not None and newer is not live:
@@ -254,13 +251,6 @@ class Pipeline:
         for missing in first.modalities_missing:
             self._metrics.count_missing(missing.modality, missing.reason)
 
-    def _on_retry(self, target: Retried) -> Callable[[Exception], None]:
-        def count(error: Exception) -> None:
-            self._metrics.count_retry(target)
-            log.debug("waiting for %s: %s", target, error)
-
-        return count
-
-
-class _NothingLiveError(Exception):
-    """No release of the kind is known yet."""
+    def _count_retry(self, target: Retried, reason: str) -> None:
+        self._metrics.count_retry(target)
+        log.debug("waiting for %s: %s", target, reason)
