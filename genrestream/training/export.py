@@ -43,7 +43,7 @@ def round_tables(head: FusedHead) -> None:
     """Bring the table of terms to the float16 values that are served, so that what is measured is served."""
     for branch in head.branches.children_in_order():
         if isinstance(branch, TermsBranch):
-            branch.table.data = branch.table.data.half().float()
+            branch.weight.data = branch.weight.data.half().float()
 
 
 def export_head(head: FusedHead, labels: int) -> bytes:
@@ -55,7 +55,7 @@ def export_head(head: FusedHead, labels: int) -> bytes:
         if isinstance(branch, TermsBranch):
             branches.append(_write_terms(graph, branch))
         elif isinstance(branch, EmbeddingBranch):
-            dims[Modality(name)] = branch.linear.in_features
+            dims[Modality(name)] = branch.weight.shape[1]
             branches.append(_write_embedding(graph, Modality(name), branch))
     _write_gate(graph, head, branches)
     inputs = head_inputs(dims, hashed_text=TERMS in head.branches.names)
@@ -112,7 +112,7 @@ class _GraphWriter:
 def _write_terms(graph: _GraphWriter, branch: TermsBranch) -> str:
     """Logits [b, 1, l]. The table is float16: half the size, and only the rows of a text are widened."""
     idf = graph.constant("idf", branch.idf.numpy())
-    table = graph.constant("term_table", branch.table.detach().numpy().astype(np.float16))
+    table = graph.constant("term_table", branch.weight.detach().numpy().astype(np.float16))
     bias = graph.constant("terms_bias", branch.bias.detach().numpy())
     scaled = graph.node(
         "Mul", [TERM_WEIGHTS, graph.node("Gather", [idf, TERM_IDS], "term_idf")], "scaled_terms"
@@ -130,8 +130,8 @@ def _write_terms(graph: _GraphWriter, branch: TermsBranch) -> str:
 
 def _write_embedding(graph: _GraphWriter, modality: Modality, branch: EmbeddingBranch) -> str:
     """Logits [b, 1, l]; the standardisation is folded into the weights."""
-    weight = branch.linear.weight.detach().double() * branch.inverse_deviation.double()
-    bias = branch.linear.bias.detach().double() - weight @ branch.mean.double()
+    weight = branch.weight.detach().double() * branch.inverse_deviation.double()
+    bias = branch.bias.detach().double() - weight @ branch.mean.double()
     flat = graph.node(
         "Gemm",
         [

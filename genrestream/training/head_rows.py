@@ -27,6 +27,15 @@ class TermRows:
     def __len__(self) -> int:
         return len(self.starts) - 1
 
+    def flat(
+        self, rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int64]]:
+        """Ids and weights of the rows, one after the other without padding, and where each row starts."""
+        lengths = self.starts[rows + 1] - self.starts[rows]
+        starts = np.cumsum(lengths) - lengths
+        places = np.arange(lengths.sum()) + np.repeat(self.starts[rows] - starts, lengths)
+        return self.ids[places], self.weights[places], starts
+
     def padded(
         self, rows: NDArray[np.int64], multiple: int = 1
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:

@@ -22,6 +22,9 @@ TERMS = "terms"
 SUBSETS = 2 ** len(MODALITIES)
 """Subsets of text (bit 0), image (bit 1) and audio (bit 2)."""
 
+Terms = tuple[Tensor, Tensor, Tensor]
+"""Ids, weights and starts, as `TermsBranch` takes them."""
+
 MIN_NORM = 1e-6
 """An item whose terms are all unknown has norm 0; its logits are then the prior's."""
 
@@ -39,22 +42,32 @@ class TermsBranch(nn.Module):
     def __init__(self, idf: NDArray[np.float32], prior_logits: Tensor) -> None:
         super().__init__()
         self.register_buffer("idf", torch.from_numpy(idf))
-        self.table = nn.Parameter(torch.zeros(len(idf), len(prior_logits)))
+        self.weight = nn.Parameter(torch.zeros(len(idf), len(prior_logits)))
         self.bias = nn.Parameter(prior_logits.clone())
 
-    def forward(self, ids: Tensor, weights: Tensor) -> Tensor:
-        """Logits float32 [b, l] from ids int [b, t] and weights float32 [b, t]; padding has weight 0."""
+    def forward(self, ids: Tensor, weights: Tensor, starts: Tensor) -> Tensor:
+        """Logits float32 [b, l] from the terms of all items, one after the other.
+
+        `ids` int32 [t] and `weights` float32 [t]; those of item i begin at `starts` int64 [b].
+        """
         scaled = weights * self.idf[ids]
-        normed = scaled / scaled.norm(dim=1, keepdim=True).clamp_min(MIN_NORM)
-        summed = nn.functional.embedding_bag(ids, self.table, per_sample_weights=normed, mode="sum")
+        lengths = torch.diff(starts, append=starts.new_tensor([len(ids)]))
+        squares = torch.zeros(len(starts), device=ids.device).index_add_(
+            0, torch.repeat_interleave(lengths), scaled.square()
+        )
+        normed = scaled / squares.sqrt().clamp_min(MIN_NORM).repeat_interleave(lengths)
+        summed = nn.functional.embedding_bag(
+            ids.long(), self.weight, starts, per_sample_weights=normed, mode="sum"
+        )
         return summed + self.bias
 
 
 class EmbeddingBranch(nn.Module):
-    """Logits from one modality's embedding: standardised, then linear."""
+    """Logits from one modality's embedding: standardised, brought to length 1 on average, then linear."""
 
     mean: Tensor
     inverse_deviation: Tensor
+    """Divided by the square root of d: then terms and embeddings train at the same rate."""
 
     def __init__(self, embeddings: NDArray[np.float32], prior_logits: Tensor) -> None:
         """Standardise by the mean and deviation of `embeddings` float32 [n, d]."""
@@ -62,17 +75,15 @@ class EmbeddingBranch(nn.Module):
         deviation = embeddings.std(axis=0)
         # A constant dimension tells nothing; dividing by its rounding error would make it loud.
         inverse = np.where(deviation > 1e-6, 1.0 / np.maximum(deviation, 1e-6), 0.0)
+        inverse = inverse / np.sqrt(embeddings.shape[1])
         self.register_buffer("mean", torch.from_numpy(embeddings.mean(axis=0)))
         self.register_buffer("inverse_deviation", torch.from_numpy(inverse.astype(np.float32)))
-        self.linear = nn.Linear(embeddings.shape[1], len(prior_logits))
-        nn.init.zeros_(self.linear.weight)
-        with torch.no_grad():
-            self.linear.bias.copy_(prior_logits)
+        self.weight = nn.Parameter(torch.zeros(len(prior_logits), embeddings.shape[1]))
+        self.bias = nn.Parameter(prior_logits.clone())
 
     def forward(self, embedding: Tensor) -> Tensor:
         """Logits float32 [b, l] from embeddings float32 [b, d]."""
-        logits: Tensor = self.linear((embedding - self.mean) * self.inverse_deviation)
-        return logits
+        return nn.functional.linear((embedding - self.mean) * self.inverse_deviation, self.weight, self.bias)
 
 
 class Branches(nn.Module):
@@ -87,13 +98,11 @@ class Branches(nn.Module):
         """The branches in the order of `names`."""
         return [self.by_name[name] for name in self.names]
 
-    def forward(self, embeddings: Mapping[Modality, Tensor], terms: tuple[Tensor, Tensor] | None) -> Tensor:
+    def forward(self, embeddings: Mapping[Modality, Tensor], terms: Terms | None) -> Tensor:
         """Logits float32 [b, k, l] in the order of `names`."""
         return torch.stack([self._logits(name, embeddings, terms) for name in self.names], dim=1)
 
-    def _logits(
-        self, name: str, embeddings: Mapping[Modality, Tensor], terms: tuple[Tensor, Tensor] | None
-    ) -> Tensor:
+    def _logits(self, name: str, embeddings: Mapping[Modality, Tensor], terms: Terms | None) -> Tensor:
         if name == TERMS and terms is None:
             raise ValueError("the head listens to hashed terms, and none were given")
         given = (terms or ()) if name == TERMS else (embeddings[Modality(name)],)
@@ -137,9 +146,7 @@ class FusedHead(nn.Module):
         self.branches = branches
         self.gate = gate
 
-    def forward(
-        self, embeddings: Mapping[Modality, Tensor], terms: tuple[Tensor, Tensor] | None, presence: Tensor
-    ) -> Tensor:
+    def forward(self, embeddings: Mapping[Modality, Tensor], terms: Terms | None, presence: Tensor) -> Tensor:
         """Confidences float32 [b, l]."""
         confidences: Tensor = self.gate(self.branches(embeddings, terms), presence)
         return confidences
