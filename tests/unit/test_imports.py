@@ -19,6 +19,7 @@ ROOMS = {
     "sample": {"schemas"},
     "ops": set(),
     "cli": {"schemas", "repository", "workers", "training", "client", "sample", "ops"},
+    "demo": {"schemas", "repository", "workers", "client", "sample", "ops"},
 }
 """What each room may import of the others."""
 
