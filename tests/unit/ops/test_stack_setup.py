@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from genrestream.ops import interpreter, kafka_jars
+from genrestream.ops import interpreter, kafka_classes, kafka_jars
 from genrestream.ops.errors import StackError
+from genrestream.ops.java import fetched_java
 from genrestream.ops.kafka import properties
 from genrestream.schemas.topics import TOPICS
 
@@ -121,3 +122,13 @@ def test_a_worker_environment_has_neither_torch_nor_scipy():
     assert worker <= tests
     names = {line.split("==")[0] for line in worker}
     assert not names & {"torch", "scipy", "numba", "librosa", "pandas"}
+
+
+def test_another_java_gets_no_class_cache(monkeypatch, tmp_path):
+    """The options are for the Java that wrote the cache; where there is none, there are no options."""
+    monkeypatch.setenv("GENRESTREAM_TOOLS", str(tmp_path))
+    assert kafka_classes.jvm_options(fetched_java()) == ()
+    (tmp_path / "kafka").mkdir()
+    (tmp_path / "kafka" / "classes.aot").write_bytes(b"")
+    assert kafka_classes.jvm_options(fetched_java())[0] == f"-XX:AOTCache={tmp_path}/kafka/classes.aot"
+    assert kafka_classes.jvm_options(Path("/usr/bin/java")) == ()
