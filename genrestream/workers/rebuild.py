@@ -89,7 +89,7 @@ async def _copy(consumer: AIOKafkaConsumer, cache: RedisCache, progress: Progres
 async def _next(
     consumer: AIOKafkaConsumer, starts: Offsets, ends: Offsets, done: int
 ) -> tuple[dict[TopicPartition, list[ConsumerRecord]], int]:
-    """Some records, and how many offsets are passed by now: more than `done`, since compaction leaves gaps."""
+    """Some records, and how many offsets are passed by now: more than `done`; compaction leaves gaps."""
     gathered: dict[TopicPartition, list[ConsumerRecord]] = {}
     passed = done
     async with asyncio.timeout(STALLED_S):
