@@ -20,10 +20,16 @@ class Helpers:
         self._environment = {**os.environ, process.MARKER: marker}
 
     def start(self, module: str, *arguments: str) -> "subprocess.Popen[bytes]":
-        """`python -m module`, in this terminal, so that its progress is seen."""
+        """`python -m module`, in this terminal, so that its progress is seen.
+
+        In a session of its own: Ctrl-C reaches the demo alone, which then ends its helpers in order.
+        """
         sys.stdout.flush()
         return subprocess.Popen(
-            [sys.executable, "-m", module, *arguments], env=self._environment, stdin=subprocess.DEVNULL
+            [sys.executable, "-m", module, *arguments],
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
         )
 
     def finish(self, helper: "subprocess.Popen[bytes]", complaint: str) -> None:

@@ -1,8 +1,10 @@
 """One performance: the live part, then what a recommender would find in Redis."""
 
 import asyncio
+import signal
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from genrestream.client.kafka_errors import KafkaUnavailableError
 from genrestream.demo.bad_items import Planned
@@ -30,12 +32,30 @@ def perform(ready: Stage, programme: Sequence[Planned], rate_per_s: float, scree
     )
     play = Play(ready.state.kafka_bootstrap, journal, screen, ready.check_worker)
     try:
-        asyncio.run(play.perform(programme, rate_per_s))
+        _run(play.perform(programme, rate_per_s))
         screen.heading("What a recommender finds in Redis")
-        asyncio.run(_show_best(ready.state.redis_url, journal, screen))
+        _run(_show_best(ready.state.redis_url, journal, screen))
     except KafkaUnavailableError as error:
         raise DemoError(str(error)) from error
     return journal
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Run to the end; SIGTERM cancels, as Ctrl-C does, instead of raising in the middle of the loop."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    async def cancellable() -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        await work
+
+    try:
+        asyncio.run(cancellable())
+    except asyncio.CancelledError:
+        raise SystemExit(128 + signal.SIGTERM) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 async def _show_best(redis_url: str, journal: Journal, screen: Screen) -> None:

@@ -1,6 +1,7 @@
 """`python -m genrestream.sample DIR`: write a sample catalogue."""
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -17,6 +18,8 @@ def main() -> int:
     parser.add_argument("--items", type=int, default=100, help="items a kind (default 100)")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same catalogue")
     given = parser.parse_args()
+    # As Ctrl-C: the processes that draw and play are ended in order.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         generate(given.directory, given.items, given.seed)
     except (ValueError, OSError) as error:
