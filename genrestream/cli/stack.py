@@ -35,8 +35,9 @@ def up(
 ) -> None:
     """Start Kafka, Redis and Triton here, and Prometheus where it is installed.
 
-    Creates the topics, loads what is live into Triton and announces it; returns when workers can begin. Usual
-    ports where they are free, others where not. Servers that KAFKA_BOOTSTRAP, REDIS_URL or TRITON_URL name are used instead of started.
+    Creates the topics, loads what is live into Triton and announces it; returns when workers can begin. Each
+    server takes its usual port where that is free. Servers that KAFKA_BOOTSTRAP, REDIS_URL or TRITON_URL name
+    are used instead of started.
     """
     from genrestream.cli import local_stack  # noqa: PLC0415 - loads every server's client
 

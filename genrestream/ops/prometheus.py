@@ -14,6 +14,9 @@ from genrestream.ops.ports import HOST, Ports
 from genrestream.ops.server import Server
 
 USUAL_PORT = 9090
+WORKER_PORT = 9464
+"""Where a worker serves its metrics when nobody says otherwise."""
+
 RETENTION = "2d"
 
 
@@ -70,7 +73,7 @@ def server(directory: Path, ports: Ports, triton_metrics: str | None) -> Server 
     if program is None:
         return None
     folder = directory / "prometheus"
-    targets_dir(directory).mkdir(parents=True, exist_ok=True)
+    register_worker(directory, "default", f"{HOST}:{WORKER_PORT}")
     config = folder / "prometheus.yml"
     config.write_text(yaml.safe_dump(configuration(directory, triton_metrics)), encoding="utf-8")
     shown = subprocess.run(
