@@ -121,11 +121,7 @@ def build_item(fields: dict[str, Any], folder: Path, media: MediaForm, kind: Kin
     for field in MEDIA_FIELDS[named].values():
         path = fields.get(field)
         if isinstance(path, str) and not _SCHEME.match(path):
-            try:
-                found = _local_media(field, folder / path, media, room_bytes)
-            except (ValidationError, ValueError) as error:
-                raise ItemError(f"{field}: {path!r:.80} is no path") from error
-            prepared[field] = found
+            prepared[field] = found = _local_media(field, folder / path, media, room_bytes)
             room_bytes -= len(found.data) if isinstance(found, InlineMedia) else 0
     try:
         return item_model(named).model_validate(prepared)
@@ -134,7 +130,10 @@ def build_item(fields: dict[str, Any], folder: Path, media: MediaForm, kind: Kin
 
 
 def _local_media(field: str, path: Path, media: MediaForm, room_bytes: int) -> MediaReference | InlineMedia:
-    reference = MediaReference.model_construct(url=path.absolute().as_uri())
+    try:
+        reference = MediaReference(url=path.absolute().as_uri())
+    except ValidationError as error:
+        raise ItemError(f"{field}: {_faults(error)}") from error
     if media is MediaForm.FILE:
         return reference
     try:
