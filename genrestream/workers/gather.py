@@ -31,7 +31,8 @@ async def gather(item: Item, live: LiveKind, media: Media) -> Gathered:
             missing[modality] = Missing(MissingReason.NOT_IN_MODEL, "no live release uses it")
         else:
             wanted[modality] = medium
-    results = await asyncio.gather(*(_fetch(media, medium) for medium in wanted.values()))
+    fetches = [_fetch(media, medium) for medium in wanted.values()]
+    results = await asyncio.gather(*fetches) if fetches else []
     found: dict[Modality, bytes] = {}
     for modality, result in zip(wanted, results, strict=True):
         if isinstance(result, Missing):

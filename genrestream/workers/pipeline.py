@@ -6,10 +6,11 @@ What may pass is tried again, what cannot be labelled becomes a dead letter.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any, TypeVar
 
 from genrestream.schemas import (
     DeadLetter,
@@ -39,6 +40,8 @@ from genrestream.workers.retries import Backoff
 from genrestream.workers.score import Scored, score
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class Outcome(StrEnum):
@@ -155,9 +158,9 @@ class Pipeline:
             raise nothing_left(item.kind, missing)
         await turn.wait()
         with self._timer.stage(Stage.PUBLISH):
-            await asyncio.gather(*(self._to.labels.publish(record) for record in records))
+            await _together([self._to.labels.publish(record) for record in records])
         with self._timer.stage(Stage.CACHE):
-            outcomes = await asyncio.gather(*(self._to.cache.write(record) for record in records))
+            outcomes = await _together([self._to.cache.write(record) for record in records])
         for cached in outcomes:
             self._metrics.count_cache_write(cached)
         self._observe(records)
@@ -254,3 +257,8 @@ class Pipeline:
     def _count_retry(self, target: Retried, reason: str) -> None:
         self._metrics.count_retry(target)
         log.debug("waiting for %s: %s", target, reason)
+
+
+async def _together(work: Sequence[Coroutine[Any, Any, T]]) -> Sequence[T]:
+    """The results of all; one alone, which is the rule, needs no task of its own."""
+    return [await work[0]] if len(work) == 1 else await asyncio.gather(*work)
