@@ -224,6 +224,8 @@ def _not_ready(
     service: FaustService, releases: ReleaseFollower, triton: _Watched, kinds: tuple[Kind, ...]
 ) -> list[str]:
     reasons = [f"no release of kind {kind} is live" for kind in kinds if releases.live(kind) is None]
+    if reasons:
+        reasons += releases.pending
     if not triton.answers:
         reasons.append("Triton is not ready")
     if not service.assignment():

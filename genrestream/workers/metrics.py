@@ -6,7 +6,7 @@ configured (topics, partitions, releases). Write the table of the documentation 
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import product
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from genrestream.schemas.dead_letters import DeadLetterCode
 from genrestream.schemas.items import Kind, Modality
 from genrestream.schemas.labels import MissingReason
-from genrestream.workers.live import LiveKind
+from genrestream.schemas.releases import Release
 from genrestream.workers.observe import Stage
 from genrestream.workers.protocols import CacheOutcome
 
@@ -226,15 +226,14 @@ class WorkerMetrics:
         """A feature process crashed or missed its deadline."""
         self._feature_restarts.labels(reason).inc()
 
-    def show_live(self, live: LiveKind) -> None:
-        """These are the kind's live releases now, and no others."""
-        heads = (running.release for running in live.releases)
-        series = {(str(live.kind), head.task, head.model, str(head.version)) for head in heads}
-        for gone in self._live_series.get(live.kind, set()) - series:
+    def show_live(self, kind: Kind, heads: Iterable[Release]) -> None:
+        """These heads label items of the kind now, and no others."""
+        series = {(str(kind), head.task, head.model, str(head.version)) for head in heads}
+        for gone in self._live_series.get(kind, set()) - series:
             self._live.remove(*gone)
         for labels in series:
             self._live.labels(*labels).set(1)
-        self._live_series[live.kind] = series
+        self._live_series[kind] = series
 
     def show_pending(self, kind: Kind, task: str, *, pending: bool) -> None:
         """Whether an announced release of the task waits to go live."""

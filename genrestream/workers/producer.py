@@ -125,9 +125,11 @@ class KafkaProducer:
         try:
             await producer.send_and_wait(topic, value, key, headers=headers)
         except REFUSED as error:
-            raise DeliveryImpossibleError(f"Kafka refuses to write to {topic}: {_told(error)}") from error
+            raise DeliveryImpossibleError(
+                f"Kafka refuses to write to {topic}: {kafka_reason(error)}"
+            ) from error
         except kafka.KafkaError as error:
-            self._log(f"not delivered to {topic}, trying again: {_told(error)}")
+            self._log(f"not delivered to {topic}, trying again: {kafka_reason(error)}")
             if not (error.retriable or isinstance(error, RETRIABLE_BY_US)):
                 await self._replace(producer)
             raise _NotDeliveredError from error
@@ -160,7 +162,7 @@ class KafkaProducer:
             raise KafkaUnavailableError(f"no Kafka broker answers at {self._bootstrap}") from error
         except kafka.KafkaError as error:
             await _stop(producer)
-            text = f"cannot write to Kafka at {self._bootstrap}: {_told(error)}"
+            text = f"cannot write to Kafka at {self._bootstrap}: {kafka_reason(error)}"
             raise KafkaUnavailableError(text) from error
         return producer
 
@@ -172,5 +174,7 @@ async def _stop(producer: AIOKafkaProducer) -> None:
             await producer.stop()
 
 
-def _told(error: kafka.KafkaError) -> str:
-    return str(error) or type(error).__name__
+def kafka_reason(error: kafka.KafkaError) -> str:
+    """What the error says, without the class that aiokafka puts before it; else the class."""
+    name = type(error).__name__
+    return str(error).removeprefix(f"{name}: ") or name

@@ -16,6 +16,7 @@ from genrestream.schemas.revision import Revision
 from genrestream.schemas.topics import LABELS
 from genrestream.workers.cache import RedisCache
 from genrestream.workers.errors import CacheUnavailableError, KafkaUnavailableError
+from genrestream.workers.producer import kafka_reason
 from genrestream.workers.protocols import CacheOutcome
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,8 @@ async def rebuild(
     except KafkaConnectionError as error:
         raise KafkaUnavailableError(f"no Kafka broker answers at {bootstrap}") from error
     except (KafkaError, TimeoutError) as error:
-        reason = str(error) or f"no answer in {STALLED_S:g} s"
+        answered = isinstance(error, KafkaError)
+        reason = kafka_reason(error) if answered else f"no answer in {STALLED_S:g} s"
         raise KafkaUnavailableError(
             f"cannot read {LABELS.name} from Kafka at {bootstrap}: {reason}"
         ) from error

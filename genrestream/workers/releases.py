@@ -1,17 +1,20 @@
 """Follows `catalog.releases`: what is announced goes live once Triton serves it and its files are here.
 
-Until then what was live before stays live, so that a release under way fails no item.
+Until then what was live before stays live, so that a release under way fails no item. A null value retires
+its task. An announcement's offset is its sequence number: a rollback is a newer announcement of an older
+version.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from pydantic import ValidationError
 
 from genrestream.repository import Repository, RepositoryError
@@ -19,8 +22,10 @@ from genrestream.schemas import Kind, Release, ReleaseAnnouncement
 from genrestream.schemas.releases import release_key
 from genrestream.schemas.topics import RELEASES
 from genrestream.workers.errors import KafkaUnavailableError
-from genrestream.workers.live import LiveKind, LiveRelease, ReleaseUnusableError, build_live
+from genrestream.workers.live import LiveKind, LiveRelease
 from genrestream.workers.metrics import WorkerMetrics
+from genrestream.workers.producer import kafka_reason
+from genrestream.workers.release_switch import switch
 from genrestream.workers.retries import Backoff
 
 log = logging.getLogger(__name__)
@@ -28,42 +33,38 @@ log = logging.getLogger(__name__)
 POLL_MS = 500
 START_DEADLINE_S = 30.0
 MAX_RECORDS = 500
-PENDING_BACKOFF = Backoff(first_s=0.2, longest_s=5.0)
+RETRY = Backoff(first_s=0.5, longest_s=5.0)
 
 IsReady = Callable[[str, int], Awaitable[bool]]
 """Whether Triton serves this version of this model."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Announced:
-    """The newest announcement of a task."""
-
-    release: Release
-    sequence: int
-    attempts: int = 0
-
-
-class _NotYetError(Exception):
-    """The announced release cannot go live now; the text says why."""
 
 
 class ReleaseFollower:
     """The `Releases` of a worker. Entering it reads all announcements so far; then it follows new ones."""
 
     def __init__(
-        self, kafka_bootstrap: str, repository: Repository, is_ready: IsReady, metrics: WorkerMetrics
+        self,
+        kafka_bootstrap: str,
+        repository: Repository,
+        is_ready: IsReady,
+        metrics: WorkerMetrics,
+        topic: str = RELEASES.name,
+        security: Mapping[str, Any] | None = None,
     ) -> None:
+        """`security` holds aiokafka's arguments of that kind: protocol, TLS context, SASL."""
         self._kafka_bootstrap = kafka_bootstrap
         self._repository = repository
         self._is_ready = is_ready
         self._metrics = metrics
-        self._partition = TopicPartition(RELEASES.name, 0)
+        # One partition, so that offsets order the announcements of all tasks.
+        self._partition = TopicPartition(topic, 0)
+        self._security = security or {}
         self._consumer: AIOKafkaConsumer | None = None
         self._following: asyncio.Task[None] | None = None
-        self._announced: dict[tuple[Kind, str], _Announced] = {}
-        self._applied: dict[tuple[Kind, str], LiveRelease] = {}
+        self._announced: dict[Kind, dict[str, LiveRelease]] = defaultdict(dict)
+        self._unreadable: dict[str, str] = {}
         self._live: dict[Kind, LiveKind] = {}
-        self._pending: dict[tuple[Kind, str], str] = {}
+        self._pending: dict[Kind, Mapping[str, str]] = {}
 
     def live(self, kind: Kind) -> LiveKind | None:
         """What is live for the kind, None while nothing is."""
@@ -71,14 +72,19 @@ class ReleaseFollower:
 
     @property
     def pending(self) -> tuple[str, ...]:
-        """Why announced releases are not live yet, a line each."""
-        return tuple(f"{kind} {task}: {reason}" for (kind, task), reason in self._pending.items())
+        """Why announced releases are not live, a line each."""
+        waiting = (
+            f"{kind} {task}: {reason}"
+            for kind, tasks in self._pending.items()
+            for task, reason in tasks.items()
+        )
+        return (*waiting, *self._unreadable.values())
 
     async def __aenter__(self) -> Self:
-        """Read what is announced so far.
+        """Read what is announced so far, and let go live what can.
 
         Raises:
-            KafkaUnavailableError: Kafka does not answer, or has no topic of releases.
+            KafkaUnavailableError: Kafka does not answer, or has no topic of releases; one line for people.
         """
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=self._kafka_bootstrap,
@@ -86,20 +92,19 @@ class ReleaseFollower:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=RELEASES.max_message_bytes,
+            **self._security,
         )
         try:
             async with asyncio.timeout(START_DEADLINE_S):
-                await self._consumer.start()
-                self._consumer.assign([self._partition])
-                await self._consumer.seek_to_beginning(self._partition)
-                end = (await self._consumer.end_offsets([self._partition]))[self._partition]
-                while await self._consumer.position(self._partition) < end:
-                    await self._poll(self._consumer)
+                await self._read_to_end(self._consumer)
+        except KafkaConnectionError as error:
+            await self._consumer.stop()
+            raise KafkaUnavailableError(f"no Kafka broker answers at {self._kafka_bootstrap}") from error
         except (KafkaError, TimeoutError) as error:
             await self._consumer.stop()
-            text = (
-                f"cannot read {RELEASES.name} from Kafka at {self._kafka_bootstrap}: {error or 'no answer'}"
-            )
+            answered = isinstance(error, KafkaError)
+            reason = kafka_reason(error) if answered else f"no answer in {START_DEADLINE_S:g} s"
+            text = f"cannot read {self._partition.topic} from Kafka at {self._kafka_bootstrap}: {reason}"
             raise KafkaUnavailableError(text) from error
         await self._apply()
         self._following = asyncio.create_task(self._follow(self._consumer))
@@ -114,91 +119,119 @@ class ReleaseFollower:
         if self._consumer is not None:
             await self._consumer.stop()
 
+    async def _read_to_end(self, consumer: AIOKafkaConsumer) -> None:
+        await consumer.start()
+        if self._partition.topic not in await consumer.topics():
+            raise KafkaError("there is no such topic")
+        consumer.assign([self._partition])
+        end = (await consumer.end_offsets([self._partition]))[self._partition]
+        while await consumer.position(self._partition) < end:
+            await self._poll(consumer)
+
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
         attempt = 0
+        retry_at_s = time.monotonic()
         while True:
             try:
-                await self._poll(consumer)
-                attempt = 0
-            except KafkaError as error:
-                attempt += 1
+                if await self._poll(consumer):
+                    attempt = 0
+                elif not self._pending or time.monotonic() < retry_at_s:
+                    continue
+                await self._apply()
+            except Exception:
+                # What is live stays live; a worker that labels must not stop for what it cannot follow.
+                log.exception("cannot follow releases, trying again")
                 self._metrics.count_retry("releases")
-                log.warning("cannot read releases, trying again: %s", error)
-                await asyncio.sleep(PENDING_BACKOFF.delay_s(attempt))
-            await self._apply()
+                await asyncio.sleep(RETRY.longest_s)
+            attempt += 1
+            retry_at_s = time.monotonic() + RETRY.delay_s(attempt)
 
-    async def _poll(self, consumer: AIOKafkaConsumer) -> None:
+    async def _poll(self, consumer: AIOKafkaConsumer) -> bool:
+        """Note what was announced; whether there was anything."""
         batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=MAX_RECORDS)
-        for records in batches.values():
-            for record in records:
-                self._take(record)
+        records = [record for batch in batches.values() for record in batch]
+        for record in records:
+            self._take(record)
+        return bool(records)
 
     def _take(self, record: ConsumerRecord) -> None:
-        """Note an announcement. One that cannot be read changes nothing; a null value retires the task."""
+        """Note an announcement. One that cannot be read changes nothing that runs."""
+        key = (record.key or b"").decode("utf-8", "replace")
+        self._unreadable.pop(key, None)
         if record.value is None:
-            self._retire(record.key or b"")
+            for kind, tasks in self._announced.items():
+                for task in [task for task in tasks if release_key(kind, task) == key]:
+                    log.info("retired: %s %s", kind, task)
+                    del tasks[task]
             return
         try:
-            release = ReleaseAnnouncement.model_validate_json(record.value).release
-        except ValidationError as error:
-            log.error("announcement %d is unreadable, ignored: %s", record.offset, error)  # noqa: TRY400
-            return
-        self._announced[release.kind, release.task] = _Announced(release, record.offset)
-
-    def _retire(self, key: bytes) -> None:
-        for kind, task in list(self._announced):
-            if release_key(kind, task).encode() == key:
-                del self._announced[kind, task]
-                self._applied.pop((kind, task), None)
-                self._pending.pop((kind, task), None)
-                self._metrics.show_pending(kind, task, pending=False)
-                self._rebuild_after_retiring(kind)
-
-    def _rebuild_after_retiring(self, kind: Kind) -> None:
-        left = [running for (other, _), running in self._applied.items() if other == kind]
-        if left:
-            self._go_live(build_live(kind, left, self._repository))
+            release = _announced(record.value, key)
+        except ValueError as error:
+            self._unreadable[key] = f"announcement {record.offset} of {key!r} cannot be read: {error}"
+            log.warning(self._unreadable[key])
         else:
-            self._live.pop(kind, None)
+            self._announced[release.kind][release.task] = LiveRelease(release, record.offset)
 
     async def _apply(self) -> None:
-        """Let go live what can; name the reason of what cannot, once a reason."""
-        for key, announced in list(self._announced.items()):
-            applied = self._applied.get(key)
-            if applied is not None and applied.sequence == announced.sequence:
-                continue
-            kind, task = key
-            try:
-                await self._apply_one(key, announced)
-            except (_NotYetError, ReleaseUnusableError, RepositoryError) as error:
-                if self._pending.get(key) != str(error):
-                    log.warning("release of %s %s is not live yet: %s", kind, task, error)
-                self._pending[key] = str(error)
-            else:
-                self._pending.pop(key, None)
-            self._metrics.show_pending(kind, task, pending=key in self._pending)
+        """Let go live what can; tell why the rest cannot, once a reason."""
+        for kind, announced in self._announced.items():
+            current = self._live.get(kind)
+            running = {live.release.task: live for live in current.releases} if current else {}
+            unusable = {}
+            for task, live in announced.items():
+                if running.get(task) != live and (reason := await self._why_unusable(live.release)):
+                    unusable[task] = reason
+            chosen = await asyncio.to_thread(
+                switch, kind, current, dict(announced), unusable, self._repository
+            )
+            self._go_live(kind, chosen.live)
+            self._tell_pending(kind, chosen.pending)
 
-    async def _apply_one(self, key: tuple[Kind, str], announced: _Announced) -> None:
-        kind, task = key
-        release = announced.release
+    async def _why_unusable(self, release: Release) -> str | None:
         wanted = [(release.model, release.version)]
         wanted += [(encoder.model, encoder.version) for encoder in release.encoders.values()]
         for model, version in wanted:
             if not await self._is_ready(model, version):
-                raise _NotYetError(f"Triton does not serve {model} version {version}")
-        await asyncio.to_thread(self._verify, release)
-        running = LiveRelease(release, announced.sequence)
-        others = [live for other, live in self._applied.items() if other[0] == kind and other != key]
-        live = await asyncio.to_thread(build_live, kind, [*others, running], self._repository)
-        self._applied[key] = running
-        self._go_live(live)
-        log.info("live: %s %s is %s version %d", kind, task, release.model, release.version)
+                return f"Triton does not serve {model} version {version}"
+        try:
+            for encoder in release.encoders.values():
+                # The tokenizers that workers read must be those of the release.
+                await asyncio.to_thread(self._repository.verify, encoder.model, encoder.version)
+        except RepositoryError as error:
+            return str(error)
+        return None
 
-    def _verify(self, release: Release) -> None:
-        """The tokenizers that workers read from the model repository must be those of the release."""
-        for encoder in release.encoders.values():
-            self._repository.verify(encoder.model, encoder.version)
+    def _go_live(self, kind: Kind, live: LiveKind | None) -> None:
+        if live is self._live.get(kind):
+            return
+        if live is None:
+            del self._live[kind]
+        else:
+            self._live[kind] = live
+        running = live.releases if live else ()
+        self._metrics.show_live(kind, [each.release for each in running])
+        heads = ", ".join(f"{each.release.model} version {each.release.version}" for each in running)
+        log.info("live for %s: %s", kind, heads or "nothing")
 
-    def _go_live(self, live: LiveKind) -> None:
-        self._live[live.kind] = live
-        self._metrics.show_live(live)
+    def _tell_pending(self, kind: Kind, pending: Mapping[str, str]) -> None:
+        before = self._pending.pop(kind, {})
+        if pending:
+            self._pending[kind] = pending
+        for task, reason in pending.items():
+            if before.get(task) != reason:
+                log.warning("release of %s %s is not live yet: %s", kind, task, reason)
+        for task in before.keys() | pending.keys() | self._announced[kind].keys():
+            self._metrics.show_pending(kind, task, pending=task in pending)
+
+
+def _announced(value: bytes, key: str) -> Release:
+    """The release of an announcement; raises `ValueError` with one line when it is none for this key."""
+    try:
+        release = ReleaseAnnouncement.model_validate_json(value).release
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"{place}: {first['msg']}".removeprefix(": ")) from error
+    if release_key(release.kind, release.task) != key:
+        raise ValueError(f"it is of {release.kind} {release.task}")
+    return release
