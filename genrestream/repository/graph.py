@@ -39,7 +39,7 @@ class Graph:
         # Batches differ in shape, so the pattern of one is of no use to the next. The arena stays on:
         # without it every run maps its memory anew, and batches of 8 recordings cost 2.5 times as much.
         options.enable_mem_pattern = False
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # What goes wrong is raised.
         if not path.is_file():
             raise RepositoryError(f"no graph at {path}")
         try:

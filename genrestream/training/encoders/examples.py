@@ -69,7 +69,7 @@ def _texts(path: Path) -> list[tuple[str, ...]]:
                 record = json.loads(line)
                 record.pop("labels", None)
                 item = item_model(Kind(record["kind"])).model_validate(record)
-            except (ValueError, KeyError, AttributeError, ValidationError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
                 raise EncoderError(f"{path}:{number} is no catalogue item") from error
             if fields := text_fields_of(item):
                 texts.append(fields)

@@ -26,6 +26,8 @@ from genrestream.training.encoders.examples import Examples
 from genrestream.training.encoders.sentences import build_sentence_encoder, load_sentence_encoder
 
 MAX_TOKENS = 256
+BUCKET_TOKENS = 16
+"""The default of `TextFeatures.bucket_tokens`."""
 SOURCES = {
     Modality.IMAGE: ("timm", "torchvision", "hf"),
     Modality.TEXT: ("hf",),
@@ -46,8 +48,9 @@ class Named:
     def model(self) -> str:
         """The Triton model's name, from the last part of the name or path."""
         last = re.sub(r"[^a-z0-9._-]+", "-", self.name.rstrip("/").rpartition("/")[2].lower())
-        model = f"{self.modality}-{last.strip('._-')}"[:64].rstrip("._-")
-        if not re.fullmatch(NAME, model):
+        named = last.strip("._-")
+        model = f"{self.modality}-{named}"[:64].rstrip("._-")
+        if not named or not re.fullmatch(NAME, model):
             raise EncoderError(f"no model can be named after {self.name}")
         return model
 
@@ -102,8 +105,11 @@ def _build_picture(named: Named, model: str, examples: Examples, progress: Progr
 def _build_text(named: Named, model: str, examples: Examples, progress: Progress) -> Draft:
     progress("load the weights", 0, 1)
     encoder, tokenizer = load_sentence_encoder(named.name, local=Path(named.name).is_dir())
-    longest = getattr(encoder.transformer.config, "max_position_embeddings", MAX_TOKENS)
-    max_tokens = min(MAX_TOKENS, int(longest))
+    longest = min(MAX_TOKENS, int(getattr(encoder.transformer.config, "max_position_embeddings", MAX_TOKENS)))
+    # Texts are padded to a multiple of the bucket, which must not be longer than the model either.
+    max_tokens = longest // BUCKET_TOKENS * BUCKET_TOKENS
+    if max_tokens == 0:
+        raise EncoderError(f"{named.name} takes {longest} tokens at most, fewer than {BUCKET_TOKENS}")
     return build_sentence_encoder(
         encoder, tokenizer, model, max_tokens, named.described, UNKNOWN_LICENCE, examples, progress
     )

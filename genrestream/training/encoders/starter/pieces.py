@@ -7,7 +7,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from genrestream.training.encoders.sentences import canonical_json
 
 PADDING = "[PAD]"
-VOCABULARY = 4096
+VOCABULARY = 2048
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY) -> bytes:
