@@ -13,7 +13,6 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from genrestream.workers.announce import announce_live
 from rich.console import Console
 from rich.table import Table
 
@@ -27,6 +26,7 @@ from genrestream.ops.state import StackState
 from genrestream.ops.worker_process import WorkerProcess
 from genrestream.sample import generate
 from genrestream.schemas import Kind
+from genrestream.workers.announce import announce_live
 from genrestream.workers.topics import create_topics
 
 ITEMS = {
