@@ -1,6 +1,6 @@
 """The machine's own limit: the same features and ONNX models in bare processes, one a core.
 
-No Kafka, no Triton, no Redis, no event loop: what the worker could reach if everything around the models cost
+No Kafka, no Triton, no Redis: what the worker could reach if everything around the models cost
 nothing. Texts are bucketed by length, and the best of several batch sizes counts: on CPUs a picture encoder is
 fastest with few pictures at a time, a text encoder with many.
 """
