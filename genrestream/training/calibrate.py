@@ -4,6 +4,8 @@ Platt scaling (Platt 1999): one slope a subset and a shift a label, held near no
 fold corrects what it can show and no more. Legend: n items, k branches, l labels, m modalities.
 """
 
+import copy
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -29,32 +31,32 @@ def calibrate(
 
     From the calibration fold's branch logits [n, k, l], presence [n, m] and targets [n, l].
     """
-    weights, bias = gate.weights.clone(), gate.bias.clone()
+    calibrated = copy.deepcopy(gate)
     for subset in subsets_of(gate.modalities):
         rows = rows_with(presence, subset)
         if len(rows) < MIN_ITEMS:
             continue
         mask = torch.from_numpy(masked_to(presence[rows], subset))
         with torch.no_grad():
-            fused = gate.fused(torch.from_numpy(logits[rows]), mask)
-        slope, shift = _platt(fused, torch.from_numpy(targets[rows]).float())
+            competed = gate.competed(torch.from_numpy(logits[rows]), mask)
         number = subset_number(subset)
-        weights[number] *= slope
-        bias[number] = bias[number] * slope + shift
-    return Gate(weights, bias, gate.modalities)
+        calibrated.slope[number], calibrated.shift[number] = _platt(
+            competed, torch.from_numpy(targets[rows]).float()
+        )
+    return calibrated
 
 
-def _platt(fused: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+def _platt(competed: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """The slope (a number) and the shift float32 [l]."""
     slope = torch.ones((), requires_grad=True)
     common = torch.zeros((), requires_grad=True)
-    own = torch.zeros(fused.shape[1], requires_grad=True)
+    own = torch.zeros(competed.shape[1], requires_grad=True)
 
     def loss() -> Tensor:
-        logits = fused * slope + common + own
+        logits = competed * slope + common + own
         errors = nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
         held = SLOPE_STRENGTH * (slope - 1.0).square() + SHIFT_STRENGTH * own.square().sum()
-        return (errors + held) / len(fused)
+        return (errors + held) / len(competed)
 
     minimise(loss, [slope, common, own])
     return slope.detach().clamp(MIN_SLOPE, MAX_SLOPE), (common + own).detach()

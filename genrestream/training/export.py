@@ -27,7 +27,7 @@ from genrestream.schemas.tensors import (
     head_output,
 )
 from genrestream.training.errors import TrainingError
-from genrestream.training.heads import MIN_NORM, TERMS, EmbeddingBranch, FusedHead, TermsBranch
+from genrestream.training.heads import MIN_NORM, MIN_OTHERS, TERMS, EmbeddingBranch, FusedHead, TermsBranch
 
 OPSET = 17
 IR_VERSION = 8
@@ -154,14 +154,34 @@ def _write_gate(graph: _GraphWriter, head: FusedHead, branches: list[str]) -> No
     masked = graph.node("Mul", [PRESENCE, bits], "masked_presence")
     number = graph.node("ReduceSum", [masked, last], "subset_number", keepdims=0)
     subset = graph.node("Cast", [number], "subset", to=TensorProto.INT64)
-    tables = {"gate_weights": gate.weights.numpy(), "gate_bias": gate.bias.numpy()}
-    weights, bias = (
-        graph.node("Gather", [graph.constant(name, table), subset], f"{name}_of_item")
-        for name, table in tables.items()
+
+    def of_item(name: str, table: NDArray[np.float32]) -> str:
+        return graph.node("Gather", [graph.constant(name, table), subset], f"{name}_of_item")
+
+    weighted = graph.node("Mul", [logits, of_item("weights", gate.weights.numpy())], "weighted_logits")
+    summed = graph.node("ReduceSum", [weighted, last], "summed_logits", keepdims=0)
+    fused = graph.node("Add", [summed, of_item("bias", gate.bias.numpy())], "fused_logits")
+    competed = _write_competition(graph, fused, of_item("competition", gate.competition[:, None].numpy()))
+    steep = graph.node("Mul", [competed, of_item("slope", gate.slope[:, None].numpy())], "steep_logits")
+    graph.node(
+        "Sigmoid",
+        [graph.node("Add", [steep, of_item("shift", gate.shift.numpy())], "log_odds")],
+        CONFIDENCES,
     )
-    weighted = graph.node("Mul", [logits, weights], "weighted_logits")
-    fused = graph.node("ReduceSum", [weighted, last], "fused_without_bias", keepdims=0)
-    graph.node("Sigmoid", [graph.node("Add", [fused, bias], "fused_logits")], CONFIDENCES)
+
+
+def _write_competition(graph: _GraphWriter, fused: str, competition: str) -> str:
+    """As `heads.compete` does it."""
+    log_share = graph.node("LogSoftmax", [fused], "log_share", axis=1)
+    one = graph.constant("one", np.array(1.0, np.float32))
+    least = graph.constant("min_others", np.array(MIN_OTHERS, np.float32))
+    left = graph.node("Sub", [one, graph.node("Exp", [log_share], "share")], "left_to_others")
+    log_left = graph.node("Log", [graph.node("Max", [left, least], "safe_left")], "log_left")
+    total = graph.node("Sub", [fused, log_share], "log_total")
+    others = graph.node("Add", [total, log_left], "others")
+    return graph.node(
+        "Sub", [fused, graph.node("Mul", [competition, others], "competing")], "competed_logits"
+    )
 
 
 def _value(tensor: Tensor) -> onnx.ValueInfoProto:

@@ -14,14 +14,25 @@ from torch import Tensor, nn
 
 from genrestream.schemas.items import Modality
 from genrestream.training.head_rows import MODALITIES
-from genrestream.training.heads import SUBSETS, Gate, modality_of, subset_number, subsets_of
+from genrestream.training.heads import (
+    Gate,
+    compete,
+    modality_of,
+    prior_logits,
+    subset_number,
+    subsets_of,
+)
 
 MAX_GATE_ITEMS = 50_000
 """More items would not make the few weights better; memory is bounded by this."""
 
+COMMON_STRENGTH = 5.0
+"""How hard a subset's weights are held to the branches' mean: about the weight of so many items."""
 LABEL_WEIGHT_STRENGTH = 20.0
 """How hard a label's own weights are held to the subset's common ones."""
 LABEL_BIAS_STRENGTH = 0.05
+COMPETITION_STRENGTH = 5.0
+"""How hard competition is held to none."""
 MAX_ITERATIONS = 60
 
 
@@ -37,19 +48,19 @@ def fit_gate(
     The empty subset gets the labels' prior alone.
     """
     modalities = tuple({modality_of(name): None for name in names})
-    weights = torch.zeros(SUBSETS, len(names), targets.shape[1])
-    bias = torch.zeros(SUBSETS, targets.shape[1])
-    share = (targets.sum(axis=0) + 0.5) / (len(targets) + 1.0)
-    bias[0] = torch.from_numpy(np.log(share / (1 - share)).astype(np.float32))
+    gate = Gate(len(names), targets.shape[1], modalities)
+    gate.bias[0] = prior_logits(targets)
     for subset in subsets_of(modalities):
         heard = [index for index, name in enumerate(names) if modality_of(name) in subset]
         rows = rows_with(presence, subset)
         if len(rows) > MAX_GATE_ITEMS:
             rows = np.random.default_rng(seed).choice(rows, MAX_GATE_ITEMS, replace=False)
-        fused = _fit_subset(torch.from_numpy(logits[rows][:, heard]), torch.from_numpy(targets[rows]))
         number = subset_number(subset)
-        weights[number, heard], bias[number] = fused
-    return Gate(weights, bias, modalities)
+        weights, gate.bias[number], gate.competition[number] = _fit_subset(
+            torch.from_numpy(logits[rows][:, heard]), torch.from_numpy(targets[rows])
+        )
+        gate.weights[number, heard] = weights
+    return gate
 
 
 def rows_with(presence: NDArray[np.float32], subset: Sequence[Modality]) -> NDArray[np.int64]:
@@ -65,26 +76,30 @@ def masked_to(presence: NDArray[np.float32], subset: Sequence[Modality]) -> NDAr
     return masked
 
 
-def _fit_subset(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights [k, l] and biases [l] for logits [n, k, l]: one weight a branch, and each label's own share."""
+def _fit_subset(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Weights [k, l], biases [l] and competition (a number) for logits [n, k, l] and targets bool [n, l]."""
     count, branches, labels = logits.shape
     common = torch.full((branches,), 1.0 / branches, requires_grad=True)
     own = torch.zeros(branches, labels, requires_grad=True)
     bias = torch.zeros(labels, requires_grad=True)
-    if count == 0:
-        return (common[:, None] + own).detach(), bias.detach()
+    competition = torch.zeros((), requires_grad=True)
     wanted = targets.float()
 
     def loss() -> Tensor:
         fused = (logits * (common[:, None] + own)).sum(dim=1) + bias
-        errors = nn.functional.binary_cross_entropy_with_logits(fused, wanted, reduction="sum")
-        # The prior on the common weights keeps a subset that few items have near the branches' mean.
-        held = (common - 1.0 / branches).square().sum()
-        held = held + LABEL_WEIGHT_STRENGTH * own.square().sum() + LABEL_BIAS_STRENGTH * bias.square().sum()
-        return (errors + held) / count
+        errors = nn.functional.binary_cross_entropy_with_logits(
+            compete(fused, competition), wanted, reduction="sum"
+        )
+        held = (
+            COMMON_STRENGTH * (common - 1.0 / branches).square().sum()
+            + LABEL_WEIGHT_STRENGTH * own.square().sum()
+            + LABEL_BIAS_STRENGTH * bias.square().sum()
+            + COMPETITION_STRENGTH * competition.square()
+        )
+        return (errors + held) / max(1, count)
 
-    minimise(loss, [common, own, bias])
-    return (common[:, None] + own).detach(), bias.detach()
+    minimise(loss, [common, own, bias, competition])
+    return (common[:, None] + own).detach(), bias.detach(), competition.detach()
 
 
 def minimise(loss: Callable[[], Tensor], parameters: list[Tensor]) -> None:

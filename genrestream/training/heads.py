@@ -25,6 +25,9 @@ SUBSETS = 2 ** len(MODALITIES)
 Terms = tuple[Tensor, Tensor, Tensor]
 """Ids, weights and starts, as `TermsBranch` takes them."""
 
+MIN_OTHERS = 1e-4
+"""The least share that is left to the other labels: 1 less a float32 share is no more exact than this."""
+
 MIN_NORM = 1e-6
 """An item whose terms are all unknown has norm 0; its logits are then the prior's."""
 
@@ -111,31 +114,58 @@ class Branches(nn.Module):
 
 
 class Gate(nn.Module):
-    """Fuses the branches' logits: for each subset of modalities, a weight a branch and label, and a bias."""
+    """Fuses the branches' logits, with numbers of its own for every subset of modalities.
+
+    fused = sum of weight x logit + bias, confidence = sigmoid(slope x (fused - competition x others) + shift)
+    with `others` the log-sum-exp of the other labels' fused logits. Competition 0 leaves the labels
+    independent, 1 is a softmax: it is learnt, since sets lie between one label an item and many.
+    """
 
     weights: Tensor
     """float32 [s, k, l]; 0 for the branches whose modality is not in the subset."""
     bias: Tensor
     """float32 [s, l]"""
+    competition: Tensor
+    """float32 [s]"""
+    slope: Tensor
+    """float32 [s]; 1 until calibrated"""
+    shift: Tensor
+    """float32 [s, l]; 0 until calibrated"""
     heard: Tensor
     """float32 [m]: the bit of each modality in the subset's number, 0 for those without a branch."""
 
-    def __init__(self, weights: Tensor, bias: Tensor, modalities: Sequence[Modality]) -> None:
+    def __init__(self, branches: int, labels: int, modalities: Sequence[Modality]) -> None:
         super().__init__()
         self.modalities = tuple(modalities)
         bits = [float(1 << bit) if name in modalities else 0.0 for bit, name in enumerate(MODALITIES)]
-        self.register_buffer("weights", weights)
-        self.register_buffer("bias", bias)
+        self.register_buffer("weights", torch.zeros(SUBSETS, branches, labels))
+        self.register_buffer("bias", torch.zeros(SUBSETS, labels))
+        self.register_buffer("competition", torch.zeros(SUBSETS))
+        self.register_buffer("slope", torch.ones(SUBSETS))
+        self.register_buffer("shift", torch.zeros(SUBSETS, labels))
         self.register_buffer("heard", torch.tensor(bits))
 
-    def fused(self, logits: Tensor, presence: Tensor) -> Tensor:
-        """Fused logits float32 [b, l] from branch logits [b, k, l] and presence float32 [b, m]."""
-        subset = (presence * self.heard).sum(dim=1).long()
-        return (self.weights[subset] * logits).sum(dim=1) + self.bias[subset]
+    def competed(self, logits: Tensor, presence: Tensor) -> Tensor:
+        """Uncalibrated log-odds float32 [b, l] from branch logits [b, k, l] and presence float32 [b, m]."""
+        subset = self._subset(presence)
+        fused = (self.weights[subset] * logits).sum(dim=1) + self.bias[subset]
+        return compete(fused, self.competition[subset][:, None])
 
     def forward(self, logits: Tensor, presence: Tensor) -> Tensor:
-        """Confidences float32 [b, l], the sigmoid of the fused logits."""
-        return torch.sigmoid(self.fused(logits, presence))
+        """Confidences float32 [b, l]."""
+        subset = self._subset(presence)
+        competed = self.competed(logits, presence)
+        return torch.sigmoid(self.slope[subset][:, None] * competed + self.shift[subset])
+
+    def _subset(self, presence: Tensor) -> Tensor:
+        return (presence * self.heard).sum(dim=1).long()
+
+
+def compete(fused: Tensor, competition: Tensor) -> Tensor:
+    """`fused` [b, l] less `competition` [b, 1] times the log-sum-exp of the other labels."""
+    log_share = torch.log_softmax(fused, dim=1)
+    others = fused - log_share + torch.log((1.0 - log_share.exp()).clamp_min(MIN_OTHERS))
+    return fused - competition * others
 
 
 class FusedHead(nn.Module):
