@@ -2,27 +2,22 @@
 
 import json
 import os
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
-from genrestream.cli import releasing
-from genrestream.cli.errors import CommandError
-from genrestream.repository import Repository, RepositoryError
+from genrestream.cli import releasing, starter
+from genrestream.cli.figures import figures_table
+from genrestream.cli.one_line import one_line_errors
+from genrestream.cli.progress import progress_bar, reporter
+from genrestream.repository import Repository
 from genrestream.schemas import Kind
 from genrestream.schemas.releases import Release
-from genrestream.schemas.taxonomy import AS_GIVEN, TaxonomyError
+from genrestream.schemas.taxonomy import AS_GIVEN
 from genrestream.training.errors import TrainingError
-from genrestream.training.metrics import Figures
-from genrestream.workers.features.errors import FeatureSetupError
 
 if TYPE_CHECKING:
     from genrestream.training.train import Trained
@@ -59,6 +54,7 @@ def register(app: typer.Typer) -> None:
     app.command(rich_help_panel="Models")(train)
     app.command(rich_help_panel="Models")(evaluate)
     releasing.register(app)
+    starter.register(app)
 
 
 def train(
@@ -117,8 +113,8 @@ def train(
             source=source,
             fit=FitSettings(epochs=epochs, seed=seed, device=_device(device)),
         )
-        with _progress_bar() as bar:
-            trained = train_head(request, _reporter(bar))
+        with progress_bar() as bar:
+            trained = train_head(request, reporter(bar))
     if as_json:
         typer.echo(json.dumps(_as_object(trained)))
     else:
@@ -143,8 +139,8 @@ def evaluate(
 
         repository = Repository(models)
         directory, release = _chosen(repository, head, version)
-        with _progress_bar() as bar:
-            report = _reporter(bar)
+        with progress_bar() as bar:
+            report = reporter(bar)
             judgement = judge(
                 repository,
                 directory,
@@ -162,50 +158,6 @@ def evaluate(
         return
     title = f"{head}, {judgement.head.items} items; {judgement.left_out} of its training left out"
     Console().print(figures_table(title, rows))
-
-
-@contextmanager
-def one_line_errors() -> Iterator[None]:
-    """What can go wrong in training and releasing, for people."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise CommandError(
-            f"{error.name} is not installed; training needs the training extra: make setup-training"
-        ) from error
-    except (TrainingError, RepositoryError, TaxonomyError, FeatureSetupError) as error:
-        raise CommandError(str(error)) from error
-
-
-def figures_table(title: str, rows: Mapping[str, Figures]) -> Table:
-    """A table of figures, a line each."""
-    table = Table(title=title, title_justify="left")
-    table.add_column("")
-    names = (
-        "items",
-        "top-1",
-        "top-5",
-        "micro F1",
-        "macro F1",
-        "mAP",
-        "one right",
-        "given",
-        "ECE",
-        "ECE top-1",
-    )
-    for name in names:
-        table.add_column(name, justify="right", no_wrap=True)
-    for name, found in rows.items():
-        values = (found.top1, found.top5, found.micro_f1, found.macro_f1, found.mean_ap, found.at_least_one)
-        table.add_row(
-            name,
-            str(found.items),
-            *(f"{value:.3f}" for value in values),
-            f"{found.labels_given:.2f}",
-            f"{found.ece:.3f}",
-            f"{found.ece_top1:.3f}",
-        )
-    return table
 
 
 def _device(device: Device) -> str:
@@ -229,28 +181,6 @@ def _chosen(repository: Repository, head: str, version: int | None) -> tuple[Pat
             return choice.directory, choice.release
     there = ", ".join(repository.heads()) or "none"
     raise TrainingError(f"no head {head} in {repository.root} (there are: {there})")
-
-
-def _progress_bar() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
-    )
-
-
-def _reporter(bar: Progress) -> Any:
-    tasks: dict[str, Any] = {}
-
-    def report(step: str, done: int, total: int) -> None:
-        if step not in tasks:
-            tasks[step] = bar.add_task(step, total=total)
-        bar.update(tasks[step], completed=done, total=total)
-
-    return report
 
 
 def _show(trained: "Trained", models: Path) -> None:

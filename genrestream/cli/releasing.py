@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -13,11 +12,11 @@ from rich.table import Table
 
 from genrestream.cli.addresses import Addresses, resolve_addresses
 from genrestream.cli.errors import CommandError
+from genrestream.cli.one_line import one_line_errors
 from genrestream.ops.state import External
-from genrestream.repository import Repository, RepositoryError
+from genrestream.repository import Repository
 from genrestream.repository.golden import Golden
 from genrestream.schemas.releases import Release, ReleaseAction
-from genrestream.training.errors import TrainingError
 from genrestream.training.release import (
     Offline,
     Servers,
@@ -61,7 +60,7 @@ def release(
     It becomes a version in the model repository, Triton loads it, its golden batch is checked there, and it
     is announced to all workers. If anything fails, what was live stays live.
     """
-    with _one_line_errors():
+    with one_line_errors():
         repository = Repository(models)
         candidate = choose_candidate(repository, head)
         servers = _servers(repository, offline=offline)
@@ -79,7 +78,7 @@ def rollback(
     as_json: Json = False,
 ) -> None:
     """Make an earlier version of a head live again."""
-    with _one_line_errors():
+    with one_line_errors():
         repository = Repository(models)
         target = choose_rollback(repository, head, to)
         _run(roll_back(repository, target, _servers(repository, offline=offline)))
@@ -88,7 +87,7 @@ def rollback(
 
 def releases(models: Models = Path("triton_models"), as_json: Json = False) -> None:
     """List the heads' versions and candidates, and what is live: as Kafka says, else the folder."""
-    with _one_line_errors():
+    with one_line_errors():
         repository = Repository(models)
         rows = [row for head in repository.heads() for row in _rows(repository, head)]
     announced = _announced()
@@ -99,16 +98,17 @@ def releases(models: Models = Path("triton_models"), as_json: Json = False) -> N
     if as_json:
         typer.echo(json.dumps({"source": "folder" if announced is None else "kafka", "releases": rows}))
         return
-    table = Table("head", "version", "", "made", "top-1", "micro F1", "mAP", "labels", "encoders")
+    table = Table(
+        "head", "version", "", "trained", "labels", "top-1", "microF1", "mAP", box=None, pad_edge=False
+    )
     for row in rows:
         table.add_row(
             f"{row['kind']}-{row['task']}",
             str(row["version"] or "candidate"),
             "[green]live[/green]" if row["live"] else "",
             row["created_at"][:16].replace("T", " "),
-            *(f"{row['metrics'][name]:.3f}" if name in row["metrics"] else "" for name in _SHOWN),
             str(row["labels"]),
-            ", ".join(row["encoders"]),
+            *(f"{row['metrics'][name]:.3f}" if name in row["metrics"] else "" for name in _SHOWN),
         )
     console = Console()
     console.print(table)
@@ -193,14 +193,6 @@ class _LiveServers:
 
 def _servers(repository: Repository, *, offline: bool) -> Servers:
     return Offline(repository) if offline else _LiveServers(resolve_addresses())
-
-
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    try:
-        yield
-    except (TrainingError, RepositoryError) as error:
-        raise CommandError(str(error)) from error
 
 
 def _run(work: Coroutine[Any, Any, Result]) -> Result:

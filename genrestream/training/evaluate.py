@@ -31,7 +31,7 @@ class Evaluation:
 
     head: Figures
     slices: Mapping[str, Figures]
-    """By the modalities that were left to it, such as `text + image`."""
+    """By the modalities that were left to it, such as `text+image`."""
     baselines: Mapping[str, Figures]
 
 
@@ -53,7 +53,7 @@ def measure_slices(
         if len(which) < MIN_SLICE_ITEMS:
             continue
         confidences = predict(which, masked_to(presence[which], subset))
-        slices[" + ".join(subset)] = measure(targets[which], confidences, thresholds)
+        slices["+".join(subset)] = measure(targets[which], confidences, thresholds)
     return slices
 
 

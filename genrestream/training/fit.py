@@ -6,7 +6,9 @@ so this is the ensemble of them at the price of one). Legend: n items, k branche
 """
 
 import copy
+import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -77,25 +79,31 @@ def fit_branches(
     Raises:
         TrainingError: the loss is no number.
     """
-    torch.manual_seed(settings.seed)
     count = int(parts.max()) + 1
     prototype = _new_branches(rows, targets, train)
     held_out = np.zeros((len(train), len(prototype.names), targets.shape[1]), np.float32)
-    fitted, curves = [], []
-    for part in range(count):
-        left_out = np.flatnonzero(parts == part)
+    epochs_done = [0] * count
+
+    def fit_one(part: int) -> tuple[Branches, dict[str, list[float]]]:
         branches = copy.deepcopy(prototype).to(settings.device)
-        done = part * settings.epochs
 
-        def report(epoch: int, done: int = done) -> None:
-            progress(done + epoch, count * settings.epochs)
+        def report(epoch: int) -> None:
+            epochs_done[part] = epoch
+            progress(sum(epochs_done), count * settings.epochs)
 
-        curves.append(
-            _fit_part(branches, rows, targets, train[parts != part], train[left_out], settings, report)
-        )
-        held_out[left_out] = branch_logits(branches, rows, train[left_out], settings)
-        fitted.append(branches.cpu())
-    return FittedBranches(_mean_of(fitted), held_out, curves)
+        left_out = train[parts == part]
+        curves = _fit_part(branches, rows, targets, train[parts != part], left_out, settings, report)
+        held_out[parts == part] = branch_logits(branches, rows, left_out, settings)
+        return branches.cpu(), curves
+
+    # One thread a part: the steps are too small to be shared by threads, which would wait for each other.
+    torch.set_num_threads(1)
+    side_by_side = 1 if settings.device != "cpu" else min(count, len(os.sched_getaffinity(0)))
+    with ThreadPoolExecutor(side_by_side) as pool:
+        fitted = list(pool.map(fit_one, range(count)))
+    return FittedBranches(
+        _mean_of([branches for branches, _ in fitted]), held_out, [curves for _, curves in fitted]
+    )
 
 
 def branch_logits(

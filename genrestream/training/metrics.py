@@ -50,7 +50,7 @@ def measure(truth: Truth, confidences: Confidences, thresholds: NDArray[np.float
 def measure_decided(truth: Truth, confidences: Confidences, decided: Truth) -> Figures:
     """All figures of the predictions and the labels given for them."""
     labelled: Truth = np.asarray(truth.any(axis=1))
-    right: Truth = np.take_along_axis(truth, confidences.argmax(axis=1)[:, None], axis=1)[:, 0]
+    right = top_k_hits(truth, confidences, 1)
     return Figures(
         items=len(truth),
         top1=_mean(right[labelled]),
@@ -74,10 +74,11 @@ def decide(confidences: Confidences, thresholds: NDArray[np.floating]) -> Truth:
 
 
 def top_k_hits(truth: Truth, confidences: Confidences, k: int) -> Truth:
-    """Whether a right label is among the best k, bool [n]."""
+    """Whether a right label is among the best k, bool [n]; a label of confidence 0 is not among them."""
     k = min(k, truth.shape[1])
-    best = np.argpartition(-confidences, k - 1, axis=1)[:, :k]
-    hits: Truth = np.asarray(np.take_along_axis(truth, best, axis=1).any(axis=1))
+    best = np.argsort(-confidences, axis=1, kind="stable")[:, :k]
+    claimed = truth & (confidences > 0)
+    hits: Truth = np.asarray(np.take_along_axis(claimed, best, axis=1).any(axis=1))
     return hits
 
 

@@ -268,14 +268,14 @@ def _evaluate(
     confidences = predict(test, presence[test])
     head = measure(targets.has[test], confidences, thresholds)
     baselines = {
-        "label frequencies": prior_only(targets.has[train], targets.has[test]),
+        "frequencies": prior_only(targets.has[train], targets.has[test]),
         "all zeros": all_zeros(targets.has[test]),
     }
     names = fitted.branches.names
     terms = terms_alone(fitted.held_out_logits, logits, names, presence, targets.has, split, seed)
     if terms is not None:
         baselines["TF-IDF"] = terms
-    refuse_collapsed(confidences, thresholds, head, baselines["label frequencies"])
+    refuse_collapsed(confidences, thresholds, head, baselines["frequencies"])
     modalities = predict.modalities
     slices = measure_slices(predict, test, presence, targets.has, thresholds, modalities)
     return Evaluation(head, slices, baselines)

@@ -1,0 +1,26 @@
+"""Figures of heads as a table."""
+
+from collections.abc import Mapping
+
+from rich.table import Table
+
+from genrestream.training.metrics import Figures
+
+
+def figures_table(title: str, rows: Mapping[str, Figures]) -> Table:
+    """A table of figures, a line each."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("", no_wrap=True)
+    # Short enough for 80 columns. Hit: at least one label given is right; given: labels an item.
+    for name in ("items", "top-1", "top-5", "microF1", "macroF1", "mAP", "hit", "given", "ECE"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, found in rows.items():
+        values = (found.top1, found.top5, found.micro_f1, found.macro_f1, found.mean_ap, found.at_least_one)
+        table.add_row(
+            name,
+            str(found.items),
+            *(f"{value:.3f}" for value in values),
+            f"{found.labels_given:.2f}",
+            f"{found.ece:.3f}",
+        )
+    return table
