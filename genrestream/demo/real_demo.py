@@ -36,7 +36,7 @@ def play_real(screen: Screen, data: Path, items_per_set: int | None) -> Journal:
     with fresh_folder(kept / "live") as folder:
         parts = {real: divide(real, data, kept) for real in sets}
         models = kept / "models"
-        with helpers() as beside:
+        with helpers(screen) as beside:
             _build_encoders(models, beside, screen)
             for real in sets:
                 _train(real, parts[real], kept, beside, screen)

@@ -38,7 +38,7 @@ def play_sample(screen: Screen, items_per_kind: int) -> Journal:
         shutil.copytree(MODELS, models, ignore=shutil.ignore_patterns(".candidates"))
         sample.mkdir()
         arguments = (str(sample), "--items", str(items_per_kind), "--seed", str(seed))
-        with helpers() as beside:
+        with helpers(screen) as beside:
             generating = beside.start("genrestream.sample", *arguments)
             with stage(folder, models, sample, screen) as ready:
                 beside.finish(generating, "the sample could not be generated")
