@@ -211,10 +211,13 @@ class Repository:
             text = encoder_config(record, served)
         else:
             text = head_config(record, served)
+        path = directory.parent / CONFIG
         try:
-            write_atomically(directory.parent / CONFIG, text.encode())
+            # Written only when it says something else, so that a read-only repository can be served.
+            if not path.is_file() or path.read_bytes() != text.encode():
+                write_atomically(path, text.encode())
         except OSError as error:
-            raise RepositoryError(f"cannot write {directory.parent / CONFIG}: {error.strerror}") from error
+            raise RepositoryError(f"cannot write {path}: {error.strerror}") from error
 
     def _records(self) -> Iterable[EncoderRecord | Release]:
         """The records of all versions of all models, by name and version."""
