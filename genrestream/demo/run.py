@@ -19,14 +19,14 @@ def run() -> int:
     console = Console(highlight=False)
     try:
         journal = _play(given, Screen(console))
+        summary = to_json(journal)
+        if given.json is not None:
+            _write(given.json, summary)
     except DemoError as error:
         sys.stderr.write(f"demo: {error}\n")
         return 1
     console.print()
     print_summary(console, journal)
-    summary = to_json(journal)
-    if given.json is not None:
-        given.json.write_text(summary + "\n", encoding="utf-8")
     sys.stdout.write(f"\n{summary}\n")
     sys.stdout.flush()
     return 1 if journal.outstanding() else 0
@@ -38,6 +38,13 @@ def _play(given: argparse.Namespace, screen: Screen) -> Journal:
     from genrestream.demo.real_demo import play_real  # noqa: PLC0415 - only with --data
 
     return play_real(screen, given.data, given.items)
+
+
+def _write(path: Path, summary: str) -> None:
+    try:
+        path.write_text(summary + "\n", encoding="utf-8")
+    except OSError as error:
+        raise DemoError(f"--json {path}: {error.strerror}") from error
 
 
 def _arguments() -> argparse.Namespace:
