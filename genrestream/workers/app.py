@@ -148,6 +148,7 @@ async def _run(settings: WorkerSettings, kafka_bootstrap: str, redis_url: str, t
             not_ready=lambda: _not_ready(service, releases, triton, settings.kinds),
             not_alive=lambda: _stuck(ledger.oldest_age_s(), settings.stuck_after_s),
         )
+        metrics.watch_ready(lambda: not health.not_ready())
         server = await stack.enter_async_context(
             HealthServer(settings.http_host, settings.http_port, metrics.registry, health)
         )

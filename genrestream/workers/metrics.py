@@ -124,6 +124,9 @@ FEATURE_RESTARTS = Metric(
     "Feature processes replaced because a decoder crashed or missed its deadline.",
     {"reason": (MissingReason.CRASHED, MissingReason.TIMEOUT)},
 )
+READY = Metric(
+    "genrestream_worker_ready", "gauge", "1 while the worker can label: `/health/ready` answers with 200."
+)
 INFO = Metric(
     "genrestream_worker_info", "gauge", "1, with the version of the worker's code.", {"version": ()}
 )
@@ -144,6 +147,7 @@ METRICS: tuple[Metric, ...] = (
     MEDIA_BYTES,
     BATCH_ITEMS,
     FEATURE_RESTARTS,
+    READY,
     INFO,
 )
 
@@ -170,6 +174,7 @@ class WorkerMetrics:
         self._media_bytes: Counter = made[MEDIA_BYTES.name]
         self._batch_items: Histogram = made[BATCH_ITEMS.name]
         self._feature_restarts: Counter = made[FEATURE_RESTARTS.name]
+        self._ready: Gauge = made[READY.name]
         made[INFO.name].labels(version).set(1)
         self._live_series: dict[Kind, set[tuple[str, str, str, str]]] = {}
 
@@ -193,6 +198,10 @@ class WorkerMetrics:
         """Ask these two whenever somebody reads the metrics."""
         self._in_flight.set_function(items)
         self._oldest.set_function(oldest_age_s)
+
+    def watch_ready(self, ready: Callable[[], bool]) -> None:
+        """Ask this whenever somebody reads the metrics."""
+        self._ready.set_function(ready)
 
     def set_lag(self, topic: str, partition: int, messages: int) -> None:
         """An assigned partition has so many messages that are not committed."""

@@ -23,6 +23,7 @@ def test_everything_counted_is_shown() -> None:
     metrics.observe_arrival_to_label(Kind.TRACK, 0.2)
     metrics.observe_batch(Kind.TRACK, 8)
     metrics.watch_in_flight(lambda: 5, lambda: 1.5)
+    metrics.watch_ready(lambda: True)
     metrics.set_lag("catalog.tracks", 3, 17)
     metrics.count_retry("triton")
     metrics.count_dead_letter(DeadLetterCode.KEY_MISMATCH)
@@ -48,6 +49,7 @@ def test_everything_counted_is_shown() -> None:
         'genrestream_media_bytes_total{modality="image"} 1000.0',
         'genrestream_feature_process_restarts_total{reason="crashed"} 1.0',
         'genrestream_release_pending{kind="track",task="genres"} 1.0',
+        "genrestream_worker_ready 1.0",
         'genrestream_worker_info{version="1.2.3"} 1.0',
     } <= shown
 
