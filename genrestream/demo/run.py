@@ -18,10 +18,12 @@ def run() -> int:
     given = _arguments()
     console = Console(highlight=False)
     try:
+        if given.json is not None:
+            _write(given.json, "")  # now, not after minutes, is the time to hear that it cannot be
         journal = _play(given, Screen(console))
         summary = to_json(journal)
         if given.json is not None:
-            _write(given.json, summary)
+            _write(given.json, summary + "\n")
     except DemoError as error:
         sys.stderr.write(f"demo: {error}\n")
         return 1
@@ -40,9 +42,9 @@ def _play(given: argparse.Namespace, screen: Screen) -> Journal:
     return play_real(screen, given.data, given.items)
 
 
-def _write(path: Path, summary: str) -> None:
+def _write(path: Path, text: str) -> None:
     try:
-        path.write_text(summary + "\n", encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise DemoError(f"--json {path}: {error.strerror}") from error
 
