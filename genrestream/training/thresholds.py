@@ -54,22 +54,16 @@ def _expected_micro_f1(
     return (micro_f1(truth, decided) + BELIEF * float(expected)) / (1.0 + BELIEF)
 
 
-def _believed_hits(
-    truth: NDArray[np.bool_], confidences: NDArray[np.floating]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """For each threshold of the grid: items given, right ones among them; and right ones in all."""
+def _best_f1(truth: NDArray[np.bool_], confidences: NDArray[np.floating]) -> float:
     believed = (truth + BELIEF * confidences) / (1.0 + BELIEF)
     given = confidences[None, :] >= GRID[:, None]
-    return given.sum(axis=1).astype(np.float64), given @ believed, float(believed.sum())
-
-
-def _best_f1(truth: NDArray[np.bool_], confidences: NDArray[np.floating]) -> float:
-    given, right, wanted = _believed_hits(truth, confidences)
-    return float(GRID[int(np.argmax(2.0 * right / np.maximum(1e-9, given + wanted)))])
+    expected = 2.0 * (given @ believed) / np.maximum(1e-9, given.sum(axis=1) + believed.sum())
+    return float(GRID[int(np.argmax(expected))])
 
 
 def _precise(truth: NDArray[np.bool_], confidences: NDArray[np.floating], floor: float) -> float:
-    given, right, _ = _believed_hits(truth, confidences)
-    enough = np.flatnonzero((right >= floor * given) & (given > 0))
+    given = confidences[None, :] >= GRID[:, None]
+    # As if one more had been given and wrong: a few lucky hits must not promise a precision.
+    enough = np.flatnonzero((given & truth).sum(axis=1) >= floor * (given.sum(axis=1) + 1))
     # Where the fold shows no such threshold, a calibrated confidence of the floor itself promises it.
     return float(GRID[enough[0]]) if len(enough) else floor

@@ -1,0 +1,74 @@
+"""The store of embeddings."""
+
+import hashlib
+import multiprocessing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genrestream.training.errors import TrainingError
+from genrestream.training.vector_store import VectorStore
+
+
+def digest(number: int) -> bytes:
+    return hashlib.sha256(b"%d" % number).digest()
+
+
+def fill(folder: Path, numbers: range) -> None:
+    with VectorStore(folder, 3) as store:
+        store.append(map(digest, numbers), np.array([[n, n, n] for n in numbers], np.float32))
+
+
+def test_what_is_kept_is_there_again(tmp_path):
+    """Vectors come back by content hash, in the order asked for; zeros where there is none."""
+    fill(tmp_path, range(5))
+    with VectorStore(tmp_path, 3) as store:
+        found = store.gather([digest(3), None, digest(0), digest(77)])
+        assert (digest(3) in store, digest(77) in store, len(store)) == (True, False, 5)
+    assert found.tolist() == [[3, 3, 3], [0, 0, 0], [0, 0, 0], [0, 0, 0]]
+
+
+def test_equal_content_is_kept_once(tmp_path):
+    """Within one call and over several."""
+    with VectorStore(tmp_path, 3) as store:
+        store.append([digest(1), digest(1)], np.ones((2, 3), np.float32))
+        store.append([digest(1), digest(2)], np.full((2, 3), 2, np.float32))
+        assert len(store) == 2
+        assert store.gather([digest(2)]).tolist() == [[2, 2, 2]]
+    assert (tmp_path / "vectors.bin").stat().st_size == 2 * 3 * 4
+
+
+@pytest.mark.parametrize(("file", "cut_bytes"), [("hashes.bin", 5), ("vectors.bin", 7), ("hashes.bin", 64)])
+def test_a_kill_in_the_middle_costs_the_last_rows_only(tmp_path, file, cut_bytes):
+    """Whichever file lacks its end, the rows before are right and the others can be added again."""
+    fill(tmp_path, range(4))
+    path = tmp_path / file
+    path.write_bytes(path.read_bytes()[:-cut_bytes])
+    with VectorStore(tmp_path, 3) as store:
+        left = len(store)
+        assert left == (2 if cut_bytes == 64 else 3)
+        assert store.gather([digest(left - 1)]).tolist() == [[left - 1] * 3]
+        assert digest(3) not in store
+        store.append([digest(3)], np.full((1, 3), 3, np.float32))
+        assert store.gather([digest(3), digest(0)]).tolist() == [[3, 3, 3], [0, 0, 0]]
+
+
+def test_two_processes_do_not_mix_their_rows(tmp_path):
+    """Each waits for the other's lock; both sets of rows are there and right."""
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=fill, args=(tmp_path, range(at, at + 50))) for at in (0, 50)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    with VectorStore(tmp_path, 3) as store:
+        assert len(store) == 100
+        assert store.gather([digest(n) for n in range(100)])[:, 0].tolist() == list(range(100))
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path):
+    """One line with the folder's name."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TrainingError, match=r"cannot open the embeddings in .*file"):
+        VectorStore(tmp_path / "file", 3)
