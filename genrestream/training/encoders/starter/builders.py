@@ -148,7 +148,7 @@ def _parity(graph: bytes, name: str, checked: NDArray[np.generic], reference: ND
 
 def _gain(fitted: Fit) -> Check:
     gain = fitted.mean_average_precision / fitted.chance
-    name = f"precision held out, mAP {fitted.mean_average_precision:.2f} over chance {fitted.chance:.2f}:"
+    name = f"times chance on groups held out, mAP {fitted.mean_average_precision:.2f}:"
     return Check(name, gain, at_least=MIN_GAIN)
 
 

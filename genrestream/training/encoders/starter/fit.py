@@ -19,6 +19,8 @@ from genrestream.training.encoders.starter.labelled import Labelled
 BATCH = 32
 LEARNING_RATE = 2e-3
 WEIGHT_DECAY = 1e-2
+MIN_SCHEDULE_STEPS = 50
+"""A shorter schedule has no room for its rise; few items end before its fall."""
 
 Rows = NDArray[np.int64]
 Batch = Callable[[Rows, torch.Generator | None], Tensor]
@@ -67,7 +69,9 @@ def _fit(
     optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     rows = np.flatnonzero(~labelled.held_out)
     steps = epochs * (len(rows) // BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, LEARNING_RATE, total_steps=max(steps, MIN_SCHEDULE_STEPS), pct_start=0.2
+    )
     targets, known = torch.from_numpy(labelled.targets), torch.from_numpy(labelled.known)
     done = 0
     encoder.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
