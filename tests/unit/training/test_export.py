@@ -70,7 +70,7 @@ def test_parity_on_every_subset(modalities, tmp_path):
 
 
 def test_an_item_without_terms_or_without_anything():
-    """Text without a single term gives finite confidences; without any modality they are the labels' shares."""
+    """Text without a single term gives finite confidences; without any modality they are the priors."""
     rows, targets = make_rows(240)
     head = trained(rows, targets)
     inputs, _ = golden_inputs(rows, np.arange(240), hashed_features(LABELS, 64), head.gate.modalities)
