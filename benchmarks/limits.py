@@ -1,8 +1,8 @@
 """The machine's own limit: the same features and ONNX models in bare processes, one a core.
 
 No Kafka, no Triton, no Redis: what the worker could reach if everything around the models cost
-nothing. Texts are bucketed by length, and the best of several batch sizes counts: on CPUs a picture encoder is
-fastest with few pictures at a time, a text encoder with many.
+nothing. Texts are bucketed by length, and the best of several batch sizes counts: on a CPU a picture encoder
+is fastest with few pictures at a time, a text encoder with many.
 """
 
 import asyncio
