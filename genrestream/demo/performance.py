@@ -24,8 +24,11 @@ def perform(ready: Stage, programme: Sequence[Planned], rate_per_s: float, scree
     """Publish the programme, show what comes, and give the books.
 
     Raises:
-        DemoError: the worker or a server is gone.
+        DemoError: the worker or a server is gone, or a kind has no live head.
     """
+    kinds = {planned.item.kind for planned in programme}
+    if unserved := sorted(kind for kind in kinds if not ready.tasks.get(kind)):
+        raise DemoError(f"no head is live for {', '.join(unserved)} items: release one first")
     journal = Journal(ready.tasks)
     screen.heading(
         f"Publishing {len(programme)} items, {rate_per_s:g} a second; labels as they arrive (some of them):"
