@@ -1,0 +1,1 @@
+"""Prometheus' configuration and alert rules, Grafana's provisioning, and the generated dashboard."""
