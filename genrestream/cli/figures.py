@@ -11,8 +11,8 @@ def figures_table(title: str, rows: Mapping[str, Figures]) -> Table:
     """A table of figures, a line each."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("", no_wrap=True)
-    # Short enough for 80 columns. Hit: at least one label given is right; given: labels an item.
-    for name in ("items", "top-1", "top-5", "microF1", "macroF1", "mAP", "hit", "given", "ECE"):
+    # Short enough for 80 columns. micro, macro: F1. Hit: at least one label given is right; given: labels an item.
+    for name in ("items", "top-1", "top-5", "micro", "macro", "mAP", "hit", "given", "ECE"):
         table.add_column(name, justify="right", no_wrap=True)
     for name, found in rows.items():
         values = (found.top1, found.top5, found.micro_f1, found.macro_f1, found.mean_ap, found.at_least_one)
