@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import subprocess
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,7 @@ TRITON = {
     name: TARGET_LABELS | {"model", "version"}
     for name in ("nv_inference_count", "nv_inference_queue_duration_us", "nv_inference_request_success")
 }
-"""Metrics of Triton; an integration test asks a real server for them."""
+"""Metrics of Triton; tests/integration/ops/test_stack_triton_metrics.py asks a real server for them."""
 
 
 def series() -> dict[str, Metric]:
@@ -229,12 +228,3 @@ def test_grafana_finds_what_is_provisioned():
     assert mounted["./genrestream/ops/monitoring/grafana/provisioning"] == "/etc/grafana/provisioning"
     home = services["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
     assert home == f"{provider['options']['path']}/{FILE.name}"
-
-
-@pytest.mark.stack
-def test_triton_has_the_metrics_that_are_shown(stack):
-    """A real Triton serves each of its metrics that the dashboard uses."""
-    address = next(server.addresses["metrics"] for server in stack.servers if server.name == "triton")
-    with urllib.request.urlopen(address, timeout=10) as answer:
-        served = answer.read().decode()
-    assert [name for name in TRITON if f"# TYPE {name} counter" not in served] == []
