@@ -6,6 +6,7 @@ be able to move the cursor.
 
 from datetime import datetime
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
@@ -44,12 +45,20 @@ def label_line(record: LabelRecord, latency_s: float | None, name: str | None = 
     more = f" +{len(record.labels) - len(shown)}" if sure and len(record.labels) > len(shown) else ""
     line = Text()
     line.append(f"{record.kind:<8}", _KIND_STYLE[record.kind])
-    line.append(f"{printable(name or record.id, NAME_CHARS):<{NAME_CHARS}} ")
+    line.append(f"{_column(name or record.id)} ")
     line.append(f"{_duration(latency_s):>7}  ", "dim")
     line.append(f"{labels + more:<30} ", "bold green" if sure else "yellow")
     line.append(f"{_modalities(record)} ", "")
     line.append(record.task, "dim")
     return line
+
+
+def _column(text: str) -> str:
+    """`text` as a column of `NAME_CHARS` cells; a Japanese character takes two."""
+    shown = printable(text, NAME_CHARS)
+    if cell_len(shown) > NAME_CHARS:
+        shown = set_cell_size(shown, NAME_CHARS - 1) + "…"
+    return set_cell_size(shown, NAME_CHARS)
 
 
 def _modalities(record: LabelRecord) -> str:
@@ -70,7 +79,7 @@ def removal_line(kind: str, item_id: str, task: str) -> Text:
     """The line for labels that are gone."""
     line = Text()
     line.append(f"{printable(kind, 8):<8}", "dim")
-    line.append(f"{printable(item_id, NAME_CHARS):<{NAME_CHARS}} ")
+    line.append(f"{_column(item_id)} ")
     line.append(f"{'':>7}  ")
     line.append(f"{'removed':<30} ", "red")
     line.append(printable(task, 40), "dim")

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+from rich.cells import cell_len
 from rich.console import Console
 
 from genrestream.client.show import dead_letter_line, label_line, print_line, printable
@@ -68,6 +69,13 @@ def test_control_characters_do_not_reach_the_terminal() -> None:
     assert printable("a\x1b[31mb\nc\u202ed", 30) == "a?[31mb c?d"
     assert printable("x" * 40, 10) == "x" * 9 + "…"
     assert "\x1b" not in label_line(record(id="\x1b[2J"), 0.1).plain
+
+
+def test_columns_stand_below_each_other_whatever_the_script() -> None:
+    """A Japanese title of 20 characters, 40 cells, is cut so that the latency starts at the same cell."""
+    latin = label_line(record(), 0.03, "Techno").plain
+    japanese = label_line(record(), 0.03, "テクノの夜" * 4).plain
+    assert cell_len(japanese[: japanese.index(" ms")]) == cell_len(latin[: latin.index(" ms")])
 
 
 def test_a_pipe_gets_whole_lines_a_terminal_cut_ones() -> None:
