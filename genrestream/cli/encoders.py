@@ -125,16 +125,15 @@ def list_encoders(
     if as_json:
         typer.echo(json.dumps([record.model_dump(mode="json") for record in records]))
         return
-    table = Table("model", "version", "modality", "dimensions", "source", "licence", "built")
+    table = _table("encoder", "version", "dimensions", "built", "licence", "source")
     for record in records:
         table.add_row(
             record.model,
             str(record.version),
-            record.modality,
             str(record.embedding_dim),
-            record.source,
-            record.licence,
             f"{record.created_at:%Y-%m-%d}",
+            record.licence,
+            record.source,
         )
     Console().print(table)
 
@@ -220,9 +219,7 @@ def _print_built(built: Sequence[Built], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps([_as_object(one) for one in built]))
         return
-    table = Table(
-        "encoder", "version", "dimensions", "size", "an item, one thread", "built in", "checks passed"
-    )
+    table = _table("encoder", "version", "dimensions", "size", "an item, one thread", "built in")
     for one in built:
         table.add_row(
             one.record.model,
@@ -231,9 +228,21 @@ def _print_built(built: Sequence[Built], *, as_json: bool) -> None:
             f"{one.size_bytes / 1e6:.2f} MB",
             f"{one.cost_ms:.2f} ms",
             f"{one.build_s:.0f} s",
-            "\n".join(str(check) for check in one.checks),
         )
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    for one in built:
+        console.print(f"\n{one.record.model} passed:", highlight=False)
+        for check in one.checks:
+            console.print(f"  {check}", highlight=False)
+
+
+def _table(*titles: str) -> Table:
+    """Plain columns, whose last one gives way where the terminal is narrow."""
+    table = Table(box=None, pad_edge=False)
+    for title in titles:
+        table.add_column(title, no_wrap=title != titles[-1])
+    return table
 
 
 def _as_object(one: Built) -> dict[str, object]:
