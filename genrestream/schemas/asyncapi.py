@@ -9,8 +9,12 @@ import yaml
 from pydantic import BaseModel
 
 from genrestream.schemas import examples
-from genrestream.schemas.header_schemas import cloud_event_headers_schema, item_headers_schema
-from genrestream.schemas.headers import LABEL_EVENT_TYPE, RELEASE_EVENT_TYPE, REMOVAL_EVENT_TYPE
+from genrestream.schemas.header_schemas import (
+    cloud_event_headers_schema,
+    item_headers_schema,
+    removal_headers_schema,
+)
+from genrestream.schemas.headers import LABEL_EVENT_TYPE, RELEASE_EVENT_TYPE
 from genrestream.schemas.items import MAX_ID_CHARS, SCHEMA_VERSION, Kind
 from genrestream.schemas.topics import DEAD_LETTERS, INPUT_TOPICS, LABELS, RELEASES, Topic
 
@@ -176,7 +180,7 @@ def _messages(schema_files: dict[str, str]) -> dict[str, Any]:
         "labelRemoval": _message(
             "The item is gone, and so are its labels",
             label_key,
-            cloud_event_headers_schema(REMOVAL_EVENT_TYPE, has_data=False),
+            removal_headers_schema(),
             {"type": "null"},
         ),
         "deadLetter": _message(

@@ -8,6 +8,8 @@ from genrestream.schemas.headers import (
     CLOUD_EVENTS_VERSION,
     CONTENT_TYPE,
     FIRST_OFFSET,
+    REMOVAL_EVENT_TYPE,
+    REVISION,
 )
 from genrestream.schemas.member_docs import described
 
@@ -55,6 +57,18 @@ def cloud_event_headers_schema(event_type: str, *, has_data: bool = True) -> dic
     if has_data:
         properties["content-type"] = {"const": CONTENT_TYPE.decode()}
     return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def removal_headers_schema() -> dict[str, Any]:
+    """The headers of a tombstone on the label topic: CloudEvents, and the revision, as there is no value."""
+    schema = cloud_event_headers_schema(REMOVAL_EVENT_TYPE, has_data=False)
+    schema["properties"][REVISION] = {
+        "type": "string",
+        "pattern": "^\\[[0-9]+,[0-9]+\\]$",
+        "description": "The removal's revision, to be compared with those of label records.",
+    }
+    schema["required"].append(REVISION)
+    return schema
 
 
 def dead_letter_headers_schema() -> dict[str, Any]:

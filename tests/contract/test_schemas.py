@@ -22,12 +22,22 @@ from genrestream.schemas.documents import (
     published_taxonomy,
     stale_files,
 )
+from genrestream.schemas.headers import (
+    LABEL_EVENT_TYPE,
+    RELEASE_EVENT_TYPE,
+    REMOVAL_EVENT_TYPE,
+    REVISION,
+)
 from genrestream.schemas.items import MAX_INLINE_BASE64_CHARS, Event
 from genrestream.schemas.member_docs import member_docs
+from genrestream.schemas.revision import Revision
 from genrestream.schemas.taxonomy import taxonomy_names
 from genrestream.schemas.topics import TOPICS
+from genrestream.workers.cloud_events import event_headers
+from genrestream.workers.publish import revision_header
 
 ROOT = Path(__file__).parents[2]
+AT = datetime(2025, 9, 12, 18, 30, tzinfo=UTC)
 BY_NAME = {document.name: document for document in DOCUMENTS}
 
 
@@ -131,13 +141,36 @@ def test_dead_letter_headers_are_described():
         partition=3,
         offset=17,
         attempts=1,
-        at=datetime(2025, 9, 12, 18, 30, tzinfo=UTC),
+        at=AT,
         key=b"a",
         value=b"{}",
     )
     written = {name: value.decode() for name, value in letter.to_headers()}
     assert list(validator("dead-letter-headers").iter_errors(written)) == []
     assert set(json_schema(BY_NAME["dead-letter-headers"])["required"]) == set(written)
+
+
+@pytest.mark.parametrize(
+    ("message", "written"),
+    [
+        ("labels", event_headers(LABEL_EVENT_TYPE, "podcast:a:genres@7.2", AT)),
+        ("announcement", event_headers(RELEASE_EVENT_TYPE, "podcast:genres:m:1", AT)),
+        (
+            "labelRemoval",
+            [
+                *event_headers(REMOVAL_EVENT_TYPE, "podcast:a:genres@7.2", AT, has_data=False),
+                (REVISION, revision_header(Revision(7, 2))),
+            ],
+        ),
+    ],
+)
+def test_headers_of_what_is_sent_are_described(message, written):
+    """The AsyncAPI document asks for the very headers that workers and releases write."""
+    document = asyncapi({document.name: document.file_name for document in DOCUMENTS})
+    schema = document["components"]["messages"][message]["headers"]
+    headers = {name: value.decode() for name, value in written}
+    assert list(Draft202012Validator(schema).iter_errors(headers)) == []
+    assert set(schema["required"]) == set(headers)
 
 
 @pytest.mark.parametrize("members", [DeadLetterCode, MissingReason])
