@@ -22,12 +22,16 @@ from genrestream.schemas.releases import NAME
 from genrestream.training.encoders import musicnn, named_audio, named_pictures
 from genrestream.training.encoders.build import Builder
 from genrestream.training.encoders.draft import Draft, EncoderError, Progress
-from genrestream.training.encoders.examples import Examples
+from genrestream.training.encoders.examples import Examples, recording_batch
+from genrestream.training.encoders.patches import build_patch_encoder
+from genrestream.training.encoders.pictures import build_picture_encoder
 from genrestream.training.encoders.sentences import build_sentence_encoder, load_sentence_encoder
 
 MAX_TOKENS = 256
+CHECKED_RECORDINGS = 12
 BUCKET_TOKENS = 16
 """The default of `TextFeatures.bucket_tokens`."""
+UNKNOWN_LICENCE = "as its source states"
 SOURCES = {
     Modality.IMAGE: ("timm", "torchvision", "hf"),
     Modality.TEXT: ("hf",),
@@ -97,8 +101,9 @@ def builder_of(named: Named) -> Builder:
 
 def _build_picture(named: Named, model: str, examples: Examples, progress: Progress) -> Draft:
     progress("load the weights", 0, 1)
-    return named_pictures.build(
-        named.source, named.name, named.weights, model, named.described, examples, progress
+    encoder, features = named_pictures.load_picture_encoder(named.source, named.name, named.weights)
+    return build_picture_encoder(
+        encoder, model, features, named.described, UNKNOWN_LICENCE, examples, progress
     )
 
 
@@ -120,7 +125,10 @@ def _build_audio(named: Named, model: str, examples: Examples, progress: Progres
     if named.source == "musicnn":
         folder = _musicnn_folder(named.name)
         return musicnn.build_from(folder, model, named.described, UNKNOWN_LICENCE, examples, progress)
-    return named_audio.build(named.name, named.weights, model, named.described, examples, progress)
+    encoder = named_audio.load_patch_encoder(named.name, named.weights)
+    features = named_audio.FEATURES
+    batch = recording_batch(examples.recordings, features, CHECKED_RECORDINGS, progress)
+    return build_patch_encoder(encoder, model, features, named.described, UNKNOWN_LICENCE, batch)
 
 
 def _musicnn_folder(name: str) -> Path:
@@ -132,6 +140,3 @@ def _musicnn_folder(name: str) -> Path:
         if (folder := Path(location) / Path(name).name).is_dir():
             return folder
     raise EncoderError(f"no musicnn checkpoint {name}: neither a folder nor in the wheel musicnn")
-
-
-UNKNOWN_LICENCE = "as its source states"

@@ -3,7 +3,6 @@
 Legend: b batch, h height, w width, d embedding size.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,8 @@ from timm.data.config import resolve_model_data_config
 from torch import Tensor, nn
 
 from genrestream.schemas import ImageFeatures
-from genrestream.training.encoders.draft import Draft, EncoderError, Progress
-from genrestream.training.encoders.examples import Examples
-from genrestream.training.encoders.pictures import PictureEncoder, build_picture_encoder
+from genrestream.training.encoders.draft import EncoderError
+from genrestream.training.encoders.pictures import PictureEncoder
 from genrestream.training.encoders.weights import DOWNLOAD_ERRORS, first_line, read_state_dict
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
@@ -24,28 +22,21 @@ IMAGENET_STD = (58.395, 57.12, 57.375)
 DEFAULT_SIDE_PX = 224
 
 
-def build(
-    source: str,
-    name: str,
-    weights: Path | None,
-    model: str,
-    described: str,
-    examples: Examples,
-    progress: Progress,
-) -> Draft:
-    """The encoder of a named network.
+def load_picture_encoder(
+    source: str, name: str, weights: Path | None
+) -> tuple[PictureEncoder, ImageFeatures]:
+    """A named network and the pictures that it takes.
 
     Raises:
         EncoderError: there is no such network, its weights cannot be had, or it takes no pictures.
     """
-    loaders: dict[str, Callable[[str, Path | None], tuple[PictureEncoder, ImageFeatures]]] = {
-        "timm": from_timm,
-        "torchvision": from_torchvision,
-        "hf": from_hugging_face,
-    }
-    encoder, features = loaders[source](name, weights)
-    licence = "as its source states"
-    return build_picture_encoder(encoder, model, features, described, licence, examples, progress)
+    match source:
+        case "timm":
+            return from_timm(name, weights)
+        case "torchvision":
+            return from_torchvision(name, weights)
+        case _:
+            return from_hugging_face(name)
 
 
 def from_timm(name: str, weights: Path | None) -> tuple[PictureEncoder, ImageFeatures]:
@@ -82,7 +73,7 @@ def from_torchvision(name: str, weights: Path | None) -> tuple[PictureEncoder, I
     )
 
 
-def from_hugging_face(name: str, weights: Path | None) -> tuple[PictureEncoder, ImageFeatures]:
+def from_hugging_face(name: str) -> tuple[PictureEncoder, ImageFeatures]:
     """A picture model of transformers: its pooled output, else the mean of its last layer."""
     from transformers import AutoImageProcessor, AutoModel, logging  # noqa: PLC0415 - two seconds to import
 
