@@ -84,7 +84,7 @@ def test_everything_published_comes_to_its_end(project: Path) -> None:
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_nothing_is_left_when_it_is_broken_off(project: Path, number: signal.Signals, status: int) -> None:
     """Ctrl-C and SIGTERM while items flow: the promised status, no traceback, no process left."""
-    demo = start(project, "--items", "200")
+    demo = start(project, "--items", "40")
     assert demo.stdout is not None
     assert demo.stderr is not None
     for line in demo.stdout:
@@ -99,7 +99,7 @@ def test_nothing_is_left_when_it_is_broken_off(project: Path, number: signal.Sig
 
 def test_nothing_is_left_when_it_is_killed(project: Path) -> None:
     """After kill -9 the watchdogs stop servers, worker and helpers; nobody has to clean up."""
-    demo = start(project, "--items", "200")
+    demo = start(project, "--items", "40")
     assert demo.stdout is not None
     for line in demo.stdout:
         if "worker is ready" in line:

@@ -13,9 +13,11 @@ from aiokafka import AIOKafkaProducer
 
 from genrestream.client.follow import Start, open_follower
 from genrestream.ops.state import StackState
-from genrestream.schemas import DeadLetter, DeadLetterCode, Kind
+from genrestream.schemas import DeadLetter, DeadLetterCode, Kind, LabelConfidence, Revision
 from genrestream.schemas.labels import label_key
 from genrestream.schemas.topics import DEAD_LETTERS, INPUT_TOPICS, LABELS
+from genrestream.workers.cache import RedisCache
+from genrestream.workers.protocols import CacheOutcome
 from tests.unit.test_client_show import AT, record
 
 pytestmark = pytest.mark.stack
@@ -152,6 +154,27 @@ def test_lookups_that_find_nothing_say_so(stack: StackState) -> None:
     assert (item.returncode, item.stderr) == (1, "genrestream: no labels of event 'nobody' in Redis\n")
     complaint = "genrestream: no event in Redis has the label 'Polka' for the task genres\n"
     assert (label.returncode, label.stderr) == (1, complaint)
+
+
+def test_lookup_finds_what_workers_cached(stack: StackState) -> None:
+    """By id the record as it is, by label the ids in falling confidence."""
+
+    async def write() -> None:
+        cache = RedisCache(stack.redis_url)
+        for number, confidence in enumerate((0.7, 0.9)):
+            labels = (LabelConfidence(label="Polka", confidence=confidence),)
+            made = record(id=f"cached-{number}", task="looking", labels=labels, revision=Revision(number, 0))
+            assert await cache.write(made) == CacheOutcome.WRITTEN
+        await cache.close()
+
+    asyncio.run(write())
+    environment = {"REDIS_URL": stack.redis_url}
+    item = run("lookup", "event", "cached-0", "--json", environment=environment)
+    assert json.loads(item.stdout)["labels"] == [{"label": "Polka", "confidence": 0.7}]
+    shown = run("lookup", "event", "cached-0", environment=environment)
+    assert shown.stdout.split()[:6] == ["event", "cached-0", "30", "ms", "Polka", "0.70"]
+    label = run("lookup", "event", "--label", "Polka", "--task", "looking", environment=environment)
+    assert label.stdout.splitlines() == ["0.900  cached-1", "0.700  cached-0"]
 
 
 @pytest.fixture(scope="module")
