@@ -20,6 +20,7 @@ COPY --from=build /opt/genrestream /opt/genrestream
 ENV PATH=/opt/genrestream/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
+    ORT_DISABLE_TELEMETRY=1 \
     GENRESTREAM_HTTP_HOST=0.0.0.0 \
     GENRESTREAM_HTTP_PORT=9464 \
     GENRESTREAM_MODELS=/models

@@ -110,3 +110,12 @@ def test_import_pulls_in_no_client(module):
 def test_the_command_line_starts_without_torch():
     """Every command but those of training works without torch in memory, and so without its extra."""
     assert loaded_by("genrestream.cli.main") & TRAINING_ONLY == set()
+
+
+def test_onnx_runtime_sends_nothing_home(tmp_path):
+    """With the package imported first, ONNX Runtime leaves no device id and no events to upload behind."""
+    code = "import genrestream, onnxruntime as o; o.SessionOptions()"
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    )
+    assert list(tmp_path.iterdir()) == []
