@@ -18,6 +18,8 @@ WORKER_PORT = 9464
 """Where a worker serves its metrics when nobody says otherwise."""
 
 RETENTION = "2d"
+ALERTS = Path(__file__).parent / "monitoring" / "alerts.yml"
+"""The alert rules that compose.yaml's Prometheus has too."""
 
 
 def find_program() -> Path | None:
@@ -55,7 +57,11 @@ def configuration(directory: Path, triton_metrics: str | None) -> dict[str, obje
     if triton_metrics:
         address = triton_metrics.removeprefix("http://").removesuffix("/metrics")
         jobs.append({"job_name": "triton", "static_configs": [{"targets": [address]}]})
-    return {"global": {"scrape_interval": "5s"}, "scrape_configs": jobs}
+    return {
+        "global": {"scrape_interval": "5s"},
+        "rule_files": [str(ALERTS)],
+        "scrape_configs": jobs,
+    }
 
 
 def answers(url: str, timeout_s: float = 2.0) -> bool:

@@ -1,6 +1,7 @@
 """Prometheus: what it scrapes, and how a worker makes itself known."""
 
 import json
+from pathlib import Path
 
 from genrestream.ops import prometheus
 
@@ -23,6 +24,12 @@ def test_an_external_triton_is_not_scraped(tmp_path):
     """Where its metrics are is not known."""
     jobs = prometheus.configuration(tmp_path, None)["scrape_configs"]
     assert [job["job_name"] for job in jobs] == ["genrestream-workers"]
+
+
+def test_alert_rules_are_loaded(tmp_path):
+    """The local Prometheus has the same alert rules as the one of compose.yaml, on the same job."""
+    (rules,) = prometheus.configuration(tmp_path, None)["rule_files"]
+    assert 'up{job="genrestream-workers"}' in Path(rules).read_text()
 
 
 def test_the_stack_runs_without_prometheus(monkeypatch, tmp_path):
