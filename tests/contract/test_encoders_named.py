@@ -1,5 +1,7 @@
 """Encoders by name or path from timm, torchvision and Hugging Face, on small networks with random weights."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 
@@ -187,3 +189,15 @@ def test_audio_by_a_network_of_timm(tmp_path, examples):
     assert one.record.model == "audio-test_resnet"
     with pytest.raises(EncoderError, match="name weights for sound, timm:test_resnet:FILE"):
         built(Modality.AUDIO, "timm:test_resnet", tmp_path, examples)
+
+
+def test_another_checkpoint_of_the_wheel(tmp_path, examples):
+    """The network that was trained on MagnaTagATune's tags; one that is not there is refused."""
+    with pytest.raises(
+        EncoderError, match="no musicnn checkpoint nothing: neither a folder nor in the wheel"
+    ):
+        built(Modality.AUDIO, "musicnn:nothing", tmp_path, examples)
+    if find_spec("musicnn") is None:
+        pytest.skip("needs the wheel musicnn: uv pip install --no-deps -r requirements/weights.txt")
+    one = built(Modality.AUDIO, "musicnn:MTT_musicnn", tmp_path, examples)
+    assert (one.record.model, one.record.embedding_dim) == ("audio-mtt_musicnn", 200)

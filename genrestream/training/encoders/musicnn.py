@@ -3,7 +3,7 @@
 Legend: b batch, p patches, f frames, m mel bands, l tags.
 """
 
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -13,10 +13,12 @@ from genrestream.schemas.tensors import MEL_PATCHES
 from genrestream.training.encoders.checkpoint import read_checkpoint
 from genrestream.training.encoders.draft import Check, Draft, EncoderError, Progress
 from genrestream.training.encoders.examples import Examples, recording_batch
-from genrestream.training.encoders.musicnn_graph import FEATURES, musicnn_graph
+from genrestream.training.encoders.musicnn_graph import FEATURES, Weights, musicnn_graph
 from genrestream.training.encoders.musicnn_reference import TAGS, Musicnn, reference_with
 from genrestream.training.encoders.onnx_export import check_graph
-from genrestream.training.encoders.parity import largest_difference, run_graph
+from genrestream.training.encoders.parity import found_again, largest_difference, run_graph
+from genrestream.training.encoders.patches import make_louder
+from genrestream.training.encoders.pictures import MIN_FOUND_AGAIN
 from genrestream.training.encoders.tones import drum_machine, lone_notes
 from genrestream.training.encoders.wheels import wheel_file
 from genrestream.workers.features.mel import log_mel
@@ -40,40 +42,37 @@ def build(examples: Examples, progress: Progress) -> Draft:
         EncoderError: the wheel is missing or is not the known one.
     """
     progress("read the checkpoint", 0, 1)
-    folder = wheel_file(PACKAGE, WEIGHTS, WEIGHTS_SHA256).parent
-    return build_from(
-        folder,
-        MODEL,
-        "wheel musicnn 0.1.0, MSD_musicnn (Million Song Dataset tags)",
-        "ISC",
-        examples,
-        progress,
-    )
+    weights = read_checkpoint(wheel_file(PACKAGE, WEIGHTS, WEIGHTS_SHA256).parent)
+    contrast = tag_contrast(reference_with(weights))
+    heard = Check("tag contrast of beats and lone notes", contrast, at_least=MIN_TAG_CONTRAST)
+    source = "wheel musicnn 0.1.0, MSD_musicnn (Million Song Dataset tags)"
+    return build_from(weights, MODEL, source, "ISC", examples, progress, [heard])
 
 
 def build_from(
-    folder: Path, model: str, source: str, licence: str, examples: Examples, progress: Progress
+    weights: Weights,
+    model: str,
+    source: str,
+    licence: str,
+    examples: Examples,
+    progress: Progress,
+    more_checks: Sequence[Check] = (),
 ) -> Draft:
-    """The encoder from a musicnn checkpoint's folder.
+    """The encoder from the tensors of a musicnn checkpoint, whatever tags it was trained on.
 
     Raises:
-        EncoderError: the folder holds no musicnn checkpoint.
+        EncoderError: they are not those of a musicnn.
     """
-    weights = read_checkpoint(folder)
     graph = musicnn_graph(weights)
     check_graph(graph)
     try:
         reference = reference_with(weights)
     except (KeyError, ValueError) as error:
-        raise EncoderError(f"{folder} is no checkpoint of musicnn: {error}") from error
+        raise EncoderError(f"the checkpoint is no musicnn: {error}") from error
     batch = recording_batch(examples.recordings, FEATURES, CHECKED_RECORDINGS, progress)
     expected = _reference_embeddings(reference, batch)
-    difference = largest_difference(run_graph(graph, {MEL_PATCHES: batch}), expected)
-    checks = [Check("difference from torch", difference, at_most=MAX_DIFFERENCE)]
-    if reference.tags.out_features == len(TAGS):
-        checks.append(
-            Check("tag contrast of beats and lone notes", tag_contrast(reference), at_least=MIN_TAG_CONTRAST)
-        )
+    found = run_graph(graph, {MEL_PATCHES: batch})
+    louder = run_graph(graph, {MEL_PATCHES: make_louder(batch)})
     return Draft(
         model=model,
         features=FEATURES,
@@ -81,7 +80,11 @@ def build_from(
         graph=graph,
         source=source,
         licence=licence,
-        checks=tuple(checks),
+        checks=(
+            Check("difference from torch", largest_difference(found, expected), at_most=MAX_DIFFERENCE),
+            Check("louder recordings found again", found_again(louder, found), at_least=MIN_FOUND_AGAIN),
+            *more_checks,
+        ),
     )
 
 

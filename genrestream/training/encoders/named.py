@@ -21,6 +21,7 @@ from genrestream.schemas import Modality
 from genrestream.schemas.releases import NAME
 from genrestream.training.encoders import musicnn, named_audio, named_pictures
 from genrestream.training.encoders.build import Builder
+from genrestream.training.encoders.checkpoint import read_checkpoint
 from genrestream.training.encoders.draft import Draft, EncoderError, Progress
 from genrestream.training.encoders.examples import Examples, recording_batch
 from genrestream.training.encoders.patches import build_patch_encoder
@@ -123,8 +124,8 @@ def _build_text(named: Named, model: str, examples: Examples, progress: Progress
 def _build_audio(named: Named, model: str, examples: Examples, progress: Progress) -> Draft:
     progress("load the weights", 0, 1)
     if named.source == "musicnn":
-        folder = _musicnn_folder(named.name)
-        return musicnn.build_from(folder, model, named.described, UNKNOWN_LICENCE, examples, progress)
+        weights = read_checkpoint(_musicnn_folder(named.name))
+        return musicnn.build_from(weights, model, named.described, UNKNOWN_LICENCE, examples, progress)
     encoder = named_audio.load_patch_encoder(named.name, named.weights)
     features = named_audio.FEATURES
     batch = recording_batch(examples.recordings, features, CHECKED_RECORDINGS, progress)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from genrestream.schemas import ImageFeatures
 from genrestream.training.encoders.draft import EncoderError
 from genrestream.training.encoders.pictures import PictureEncoder
-from genrestream.training.encoders.weights import DOWNLOAD_ERRORS, first_line, read_state_dict
+from genrestream.training.encoders.weights import DOWNLOAD_ERRORS, read_state_dict, unavailable, without_notes
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
@@ -30,6 +30,7 @@ def load_picture_encoder(
     Raises:
         EncoderError: there is no such network, its weights cannot be had, or it takes no pictures.
     """
+    without_notes()
     match source:
         case "timm":
             return from_timm(name, weights)
@@ -46,7 +47,7 @@ def from_timm(name: str, weights: Path | None) -> tuple[PictureEncoder, ImageFea
     try:
         network = timm.create_model(name, pretrained=weights is None, num_classes=0)
     except DOWNLOAD_ERRORS as error:
-        raise EncoderError(f"cannot get the weights of timm:{name}: {first_line(error)}") from error
+        raise unavailable(f"timm:{name}", error) from error
     if weights is not None:
         load(network, read_state_dict(weights), name)
     config = resolve_model_data_config(network)  # type: ignore[no-untyped-call]
@@ -63,7 +64,7 @@ def from_torchvision(name: str, weights: Path | None) -> tuple[PictureEncoder, I
     try:
         network = torchvision.models.get_model(name, weights=None if weights else "DEFAULT")
     except DOWNLOAD_ERRORS as error:
-        raise EncoderError(f"cannot get the weights of torchvision:{name}: {first_line(error)}") from error
+        raise unavailable(f"torchvision:{name}", error) from error
     if weights is not None:
         load(network, read_state_dict(weights), name)
     without_last_linear(network, name)
@@ -75,16 +76,14 @@ def from_torchvision(name: str, weights: Path | None) -> tuple[PictureEncoder, I
 
 def from_hugging_face(name: str) -> tuple[PictureEncoder, ImageFeatures]:
     """A picture model of transformers: its pooled output, else the mean of its last layer."""
-    from transformers import AutoImageProcessor, AutoModel, logging  # noqa: PLC0415 - two seconds to import
-
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    from transformers import AutoImageProcessor, AutoModel  # noqa: PLC0415 - two seconds to import
 
     local = Path(name).is_dir()
     try:
         network = AutoModel.from_pretrained(name, local_files_only=local, use_safetensors=True)
         processor: Any = AutoImageProcessor.from_pretrained(name, local_files_only=local)  # type: ignore[no-untyped-call]
-    except (*DOWNLOAD_ERRORS, ImportError) as error:
-        raise EncoderError(f"cannot load {name}: {first_line(error)}") from error
+    except DOWNLOAD_ERRORS as error:
+        raise unavailable(name, error) from error
     network = getattr(network, "vision_model", network)
     size = dict(processor.crop_size if getattr(processor, "do_center_crop", False) else processor.size)
     side_px = size.get("shortest_edge", DEFAULT_SIDE_PX)

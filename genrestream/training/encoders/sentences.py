@@ -21,6 +21,7 @@ from genrestream.training.encoders.examples import Examples, spread, text_batch
 from genrestream.training.encoders.onnx_export import dynamic_int8, export
 from genrestream.training.encoders.parity import cosines, found_again, largest_difference, run_graph
 from genrestream.training.encoders.pictures import MIN_FOUND_AGAIN, embed
+from genrestream.training.encoders.weights import DOWNLOAD_ERRORS, unavailable, without_notes
 
 CHECKED_TEXTS = 32
 MAX_FLOAT_DIFFERENCE = 1e-3
@@ -54,9 +55,9 @@ def load_sentence_encoder(name_or_path: str, *, local: bool) -> tuple[SentenceEn
     Raises:
         EncoderError: the model or a fast tokenizer cannot be loaded.
     """
-    from transformers import AutoModel, AutoTokenizer, logging  # noqa: PLC0415 - two seconds to import
+    from transformers import AutoModel, AutoTokenizer  # noqa: PLC0415 - two seconds to import
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    without_notes()
 
     try:
         with warnings.catch_warnings():
@@ -65,8 +66,8 @@ def load_sentence_encoder(name_or_path: str, *, local: bool) -> tuple[SentenceEn
                 name_or_path, local_files_only=local, attn_implementation="eager", use_safetensors=True
             )
             tokenizer = AutoTokenizer.from_pretrained(name_or_path, local_files_only=local, use_fast=True)
-    except (OSError, ValueError, ImportError) as error:
-        raise EncoderError(f"cannot load {name_or_path}: {str(error).strip().splitlines()[0]}") from error
+    except DOWNLOAD_ERRORS as error:
+        raise unavailable(name_or_path, error) from error
     if not getattr(tokenizer, "is_fast", False):
         raise EncoderError(f"{name_or_path} has no fast tokenizer (tokenizer.json)")
     backend = tokenizer.backend_tokenizer

@@ -5,15 +5,18 @@ from pathlib import Path
 from urllib.error import URLError
 
 import torch
+from httpx import HTTPError
 from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.utils.logging import set_verbosity_error
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from genrestream.training.encoders.draft import EncoderError
 
-# URLError is torchvision's, the others come through huggingface_hub; RuntimeError is timm's for "no weights".
-DOWNLOAD_ERRORS = (OSError, URLError, HfHubHTTPError, ValueError, RuntimeError)
+# URLError is torchvision's, the HTTP errors are huggingface_hub's; RuntimeError is timm's for "no weights"
+# and that of a client which was closed after its retries.
+DOWNLOAD_ERRORS = (OSError, URLError, HfHubHTTPError, HTTPError, ValueError, RuntimeError, ImportError)
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -33,6 +36,22 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise EncoderError(f"{path} is no state dict: tensors by name")
     return state
+
+
+def without_notes() -> None:
+    """Keep the libraries' own progress bars and notes on retries from the terminal."""
+    from transformers import logging  # noqa: PLC0415 - two seconds to import
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    set_verbosity_error()  # type: ignore[no-untyped-call]
+
+
+def unavailable(name: str, error: BaseException) -> EncoderError:
+    """What to say when a model cannot be loaded, from its server or from a local folder."""
+    if Path(name).exists():
+        return EncoderError(f"cannot load {name}: {first_line(error)}")
+    reason = first_line(error).rstrip(".")
+    return EncoderError(f"cannot load {name}: {reason}; without a connection, name a local folder or file")
 
 
 def first_line(error: BaseException) -> str:
