@@ -10,6 +10,8 @@ import logging
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NoReturn
 
 import uvloop
@@ -142,6 +144,7 @@ async def _run(settings: WorkerSettings, kafka_bootstrap: str, redis_url: str, t
                 session_timeout_s=settings.session_timeout_s,
                 commit_interval_s=settings.commit_interval_s,
                 rebalance_drain_s=settings.rebalance_drain_s,
+                scratch=Path(stack.enter_context(TemporaryDirectory(prefix="genrestream-faust-"))),
             )
         )
         health = Health(

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
 from typing import Any, cast
 
 import faust
@@ -45,6 +46,7 @@ def build_faust(
     session_timeout_s: float,
     commit_interval_s: float,
     rebalance_drain_s: float,
+    scratch: Path,
 ) -> faust.App:
     """The application, with `agent` reading the topic of each kind.
 
@@ -54,6 +56,8 @@ def build_faust(
         group,
         broker=f"aiokafka://{kafka_bootstrap}",
         store="memory://",
+        # Faust makes a folder for tables even where there are none.
+        datadir=str(scratch),
         processing_guarantee="at_least_once",
         key_serializer="raw",
         value_serializer="raw",
