@@ -40,7 +40,7 @@ from genrestream.training.encoders.starter.pieces import train_tokenizer
 from genrestream.workers.features.batches import pad_tokens, padded_length
 from genrestream.workers.features.text import clean_fields, join_fields
 
-IMAGE_FEATURES = ImageFeatures(height_px=240, width_px=160, resize="bilinear")
+IMAGE_FEATURES = ImageFeatures(height_px=168, width_px=112, resize="bilinear")
 AUDIO_FEATURES = AudioFeatures()
 MAX_TOKENS = 192
 MAX_TEXT_CHARS = 20_000
