@@ -25,7 +25,6 @@ from rich.table import Table
 
 from genrestream.cli.errors import CommandError
 from genrestream.repository import Repository, RepositoryError
-from genrestream.sample import SET_NAMES, generate
 from genrestream.schemas import Modality
 from genrestream.training.encoders.build import Builder, Built, build_encoder, pretrained_builders
 from genrestream.training.encoders.examples import Examples, find_examples
@@ -159,6 +158,8 @@ def _named_builders(specs: dict[Modality, str]) -> Sequence[Builder]:
 
 
 def _starter_builders(folder: Path) -> Sequence[Builder]:
+    from genrestream.sample import SET_NAMES, generate  # noqa: PLC0415 - Pillow and FFmpeg take half a second
+
     from genrestream.training.encoders.starter import starter_builders  # noqa: PLC0415 - imports torch
 
     _note(f"generating {STARTER_ITEMS} items of each kind to train on")
@@ -168,6 +169,8 @@ def _starter_builders(folder: Path) -> Sequence[Builder]:
 
 def _examples(calibrate: Path | None, folder: Path) -> Examples:
     """The user's examples, and generated ones of what those lack."""
+    from genrestream.sample import generate  # noqa: PLC0415 - Pillow and FFmpeg take half a second
+
     given = find_examples(calibrate) if calibrate else Examples()
     if given.pictures and given.recordings and given.texts:
         return given

@@ -14,7 +14,6 @@ from genrestream.cli.encoders import build as build_encoders
 from genrestream.cli.figures import figures_table
 from genrestream.cli.one_line import one_line_errors
 from genrestream.cli.progress import progress_bar, reporter
-from genrestream.sample import SET_NAMES, generate
 
 HEAD_ITEMS = 900
 """Items a kind that the heads are trained on: other ones than the encoders saw."""
@@ -38,6 +37,8 @@ def starter(
 
     They are what the repository comes with; some minutes on two cores. Nothing is downloaded.
     """
+    from genrestream.sample import SET_NAMES  # noqa: PLC0415 - Pillow and FFmpeg take half a second
+
     if not heads_only:
         build_encoders(encoder_set=EncoderSet.STARTER, models=models)
     with one_line_errors(), _sets() as folder, progress_bar() as bar:
@@ -53,6 +54,8 @@ def starter(
 
 @contextmanager
 def _sets() -> Iterator[Path]:
+    from genrestream.sample import generate  # noqa: PLC0415 - Pillow and FFmpeg take half a second
+
     with TemporaryDirectory(prefix="genrestream-") as folder:
         Console(stderr=True).print(f"generating {HEAD_ITEMS} items of each kind", highlight=False)
         generate(Path(folder), HEAD_ITEMS, HEAD_SEED)
