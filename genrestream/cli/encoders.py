@@ -159,7 +159,6 @@ def _named_builders(specs: dict[Modality, str]) -> Sequence[Builder]:
 
 def _starter_builders(folder: Path) -> Sequence[Builder]:
     from genrestream.sample import SET_NAMES, generate  # noqa: PLC0415 - Pillow and FFmpeg take half a second
-
     from genrestream.training.encoders.starter import starter_builders  # noqa: PLC0415 - imports torch
 
     _note(f"generating {STARTER_ITEMS} items of each kind to train on")

@@ -11,7 +11,7 @@ def figures_table(title: str, rows: Mapping[str, Figures]) -> Table:
     """A table of figures, a line each."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("", no_wrap=True)
-    # Short enough for 80 columns. micro, macro: F1. Hit: at least one label given is right; given: labels an item.
+    # Short enough for 80 columns. micro, macro: F1. Hit: one label given is right; given: labels an item.
     for name in ("items", "top-1", "top-5", "micro", "macro", "mAP", "hit", "given", "ECE"):
         table.add_column(name, justify="right", no_wrap=True)
     for name, found in rows.items():
