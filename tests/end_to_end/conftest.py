@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from genrestream.workers.announce import announce_live
 
 from genrestream.cli.addresses import Addresses
 from genrestream.ops.state import StackState
 from genrestream.ops.worker_process import WorkerProcess
 from genrestream.sample import generate
+from genrestream.workers.announce import announce_live
 from tests.end_to_end.harness import Outside, watching
 
 StartWorker = Callable[..., WorkerProcess]
