@@ -93,8 +93,8 @@ def train(
     """
     with one_line_errors():
         from genrestream.training.fit import FitSettings  # noqa: PLC0415 - imports torch
+        from genrestream.training.request import TrainRequest  # noqa: PLC0415
         from genrestream.training.thresholds import Aim  # noqa: PLC0415
-        from genrestream.training.train import TrainRequest  # noqa: PLC0415
         from genrestream.training.train import train as train_head  # noqa: PLC0415
 
         request = TrainRequest(

@@ -4,10 +4,10 @@ Legend: n items, l labels.
 """
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from genrestream.training.calibrate import calibrate
+from genrestream.training.fit_head import FittedHead, gated
 from genrestream.training.fuse import fit_gate
 from genrestream.training.heads import TERMS
 from genrestream.training.metrics import Figures, measure, measure_decided
@@ -30,9 +30,7 @@ def all_zeros(test: NDArray[np.bool_]) -> Figures:
 
 
 def terms_alone(
-    held_out: NDArray[np.float32],
-    logits: NDArray[np.float32],
-    names: tuple[str, ...],
+    fitted: FittedHead,
     presence: NDArray[np.float32],
     targets: NDArray[np.bool_],
     split: Split,
@@ -40,24 +38,20 @@ def terms_alone(
 ) -> Figures | None:
     """A linear TF-IDF one-vs-rest model with its own calibration and thresholds; None without hashed terms.
 
-    The terms' branch has a loss of its own, so by itself it is that model. `held_out` are the branches'
-    logits for the training fold, `logits` [n, k, l] for all items.
+    The terms' branch has a loss of its own, so by itself it is that model.
     """
+    names = fitted.fitted.branches.names
     if TERMS not in names:
         return None
     place = [names.index(TERMS)]
-    train = split[Fold.TRAIN]
-    gate = fit_gate([TERMS], held_out[:, place], presence[train], targets[train], seed)
-    rows = split[Fold.CALIBRATION]
-    gate = calibrate(gate, logits[rows][:, place], presence[rows], targets[rows])
+    train, fold = split[Fold.TRAIN], split[Fold.CALIBRATION]
+    held_out = fitted.fitted.held_out_logits[:, place]
+    gate = fit_gate([TERMS], held_out, presence[train], targets[train], seed)
+    gate = calibrate(gate, fitted.logits[fold][:, place], presence[fold], targets[fold])
 
-    def confidences(which: NDArray[np.int64]) -> NDArray[np.float32]:
-        with torch.no_grad():
-            found: NDArray[np.float32] = gate(
-                torch.from_numpy(logits[which][:, place]), torch.from_numpy(presence[which])
-            ).numpy()
-        return found
+    def confidences(rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        return gated(gate, fitted.logits[rows][:, place], presence[rows])
 
-    tuned = split[Fold.THRESHOLD]
+    tuned, test = split[Fold.THRESHOLD], split[Fold.TEST]
     thresholds = choose_thresholds(targets[tuned], confidences(tuned), Aim.MICRO_F1)
-    return measure(targets[split[Fold.TEST]], confidences(split[Fold.TEST]), thresholds)
+    return measure(targets[test], confidences(test), thresholds)

@@ -163,14 +163,15 @@ def _parse_labels(labels: Any, place: str) -> dict[str, tuple[str, ...]]:
         raise TrainingError(f"{place}: labels is no object of {{task: [label, ...]}}")
     parsed = {}
     for task, names in labels.items():
-        if not isinstance(names, list) or not all(isinstance(name, str) and name.strip() for name in names):
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise TrainingError(f"{place}: labels.{task} is no list of texts")
         if len(names) > MAX_LABELS_PER_ITEM or any(len(name) > MAX_LABEL_CHARS for name in names):
             raise TrainingError(
                 f"{place}: labels.{task} has more than {MAX_LABELS_PER_ITEM} labels, "
                 f"or one of more than {MAX_LABEL_CHARS} characters"
             )
-        parsed[task] = tuple(dict.fromkeys(name.strip() for name in names))
+        # Scraped lists hold blank labels now and then; they say nothing.
+        parsed[task] = tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
     return parsed
 
 

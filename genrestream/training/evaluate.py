@@ -10,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genrestream.schemas.items import Modality
+from genrestream.training.baselines import all_zeros, prior_only, terms_alone
 from genrestream.training.errors import TrainingError
+from genrestream.training.fit_head import FittedHead
 from genrestream.training.fuse import masked_to, rows_with
 from genrestream.training.heads import subsets_of
 from genrestream.training.metrics import Figures, decide, measure
+from genrestream.training.split import Fold, Split
 
 MIN_SLICE_ITEMS = 20
 """A subset of modalities that fewer test items have is not measured."""
@@ -55,6 +58,32 @@ def measure_slices(
         confidences = predict(which, masked_to(presence[which], subset))
         slices["+".join(subset)] = measure(targets[which], confidences, thresholds)
     return slices
+
+
+def evaluate(
+    fitted: FittedHead,
+    presence: NDArray[np.float32],
+    targets: NDArray[np.bool_],
+    split: Split,
+    thresholds: NDArray[np.floating],
+    seed: int,
+) -> Evaluation:
+    """The head on the test fold, beside the baselines; `presence` [n, m] and `targets` [n, l] are all items'.
+
+    Raises:
+        TrainingError: the head collapsed.
+    """
+    test, train = split[Fold.TEST], split[Fold.TRAIN]
+    confidences = fitted.predict(test, presence[test])
+    head = measure(targets[test], confidences, thresholds)
+    prior = prior_only(targets[train], targets[test])
+    refuse_collapsed(confidences, thresholds, head, prior)
+    baselines = {"frequencies": prior, "all zeros": all_zeros(targets[test])}
+    terms = terms_alone(fitted, presence, targets, split, seed)
+    if terms is not None:
+        baselines["TF-IDF"] = terms
+    slices = measure_slices(fitted.predict, test, presence, targets, thresholds, fitted.modalities)
+    return Evaluation(head, slices, baselines)
 
 
 def refuse_collapsed(

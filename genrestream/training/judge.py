@@ -1,4 +1,4 @@
-"""A released head, or a candidate, measured on catalogue sets through its served graph; needs no torch."""
+"""A released head, or a candidate, measured on catalogue sets through its served graph."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -21,10 +21,10 @@ from genrestream.training.errors import TrainingError
 from genrestream.training.evaluate import measure_slices
 from genrestream.training.head_rows import HeadRows
 from genrestream.training.metrics import Figures, measure, measure_decided
+from genrestream.training.record import SPLIT
 from genrestream.training.split import Fold
 
 BATCH_ITEMS = 32
-SPLIT = "split.json"
 
 Progress = Callable[[int, int], None]
 

@@ -9,7 +9,8 @@ from genrestream.schemas.items import Kind
 from genrestream.schemas.releases import Release
 from genrestream.training.fit import FitSettings
 from genrestream.training.release import Offline, release
-from genrestream.training.train import Progress, Trained, TrainRequest, train
+from genrestream.training.request import Progress, TrainRequest
+from genrestream.training.train import Trained, train
 
 TASK = "genres"
 BUCKETS = 2048

@@ -1,0 +1,39 @@
+"""What a training is asked for."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from genrestream.schemas.items import Kind
+from genrestream.schemas.taxonomy import AS_GIVEN
+from genrestream.training.encoder_choice import AUTO
+from genrestream.training.fit import FitSettings
+from genrestream.training.thresholds import Aim
+
+Progress = Callable[[str, int, int], None]
+"""Called with the step's name, how much of it is done, and how much there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainRequest:
+    """What to train on, and how."""
+
+    sets: Sequence[Path]
+    kind: Kind
+    task: str
+    served_as: str
+    """The name of the task in releases and label records."""
+    models: Path
+    store: Path
+    """Where embeddings are kept."""
+    encoders: str = AUTO
+    min_items: int = 10
+    """Training items that a label needs."""
+    aim: Aim = Aim.MICRO_F1
+    precision_floor: float = 0.7
+    word_buckets: int | None = None
+    """None: as many as the labels allow."""
+    taxonomy: str = AS_GIVEN
+    source: str = ""
+    """Whose labels the taxonomy maps."""
+    fit: FitSettings = field(default_factory=FitSettings)
