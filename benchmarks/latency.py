@@ -22,10 +22,11 @@ async def seconds_to_label(items: Sequence[Item], kafka_bootstrap: str, redis_ur
         for item in items:
             key = labels_key(item.kind, item.id)
             started_s = time.perf_counter()
-            await publisher.send(item_message(item))
+            delivery = await publisher.send(item_message(item))
             async with asyncio.timeout(DEADLINE_S):
                 while not await redis.exists(key):  # noqa: ASYNC110 - Redis has no event to await
                     await asyncio.sleep(LOOK_EVERY_S)
             latencies.append(time.perf_counter() - started_s)
+            await delivery
             await asyncio.sleep(PAUSE_S)
     return latencies

@@ -15,6 +15,9 @@ from tests.end_to_end.harness import Outside, watching
 
 StartWorker = Callable[..., WorkerProcess]
 
+SHORT_SESSION = {"GENRESTREAM_SESSION_TIMEOUT_S": "6"}
+"""A worker that does not come back frees its partitions after this; with the default, tests wait for 30 s."""
+
 
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -39,7 +42,8 @@ def start_worker(
 
     def start(name: str, *arguments: str) -> WorkerProcess:
         shared = ("--models", str(models_dir), "--media-root", str(sample))
-        worker = WorkerProcess(name, tmp_path / f"{name}.log", stack.environment(), (*shared, *arguments))
+        environment = {**stack.environment(), **SHORT_SESSION}
+        worker = WorkerProcess(name, tmp_path / f"{name}.log", environment, (*shared, *arguments))
         workers.append(worker)
         worker.start()
         worker.wait_ready()
