@@ -6,6 +6,7 @@ group (artist, producer, film) are never split between training and test.
 
 import hashlib
 import json
+import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -217,7 +218,9 @@ def _read_media(media: Any, folder: Path) -> bytes | None:
         return None
     path = folder / (unquote(address.path) if address.scheme else media.url)
     try:
-        if path.stat().st_size > MAX_MEDIA_BYTES:
+        found = path.stat()
+        # A pipe or a device would be read for ever.
+        if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_MEDIA_BYTES:
             return None
         return path.read_bytes()
     except OSError:

@@ -168,25 +168,35 @@ def _finish(pool: ProcessPool, pending: _Pending, task: Task) -> _Chunk:
 
 
 def _one_by_one(pool: ProcessPool, pending: _Pending, task: Task) -> Encoded:
+    """Each item by itself, and where that fails each of its modalities: the one that kills is left out."""
     vectors: dict[Modality, tuple[list[int], list[NDArray[np.float32]]]] = {}
     terms: list[HashedTerms | None] = []
     unreadable = 0
     for row, (example, modalities) in enumerate(zip(pending.examples, pending.wanted, strict=True)):
-        for asked in (modalities, modalities & {Modality.TEXT}):
-            future = pool.schedule(encode_chunk, args=([example], [asked], task), timeout=CHUNK_DEADLINE_S)
-            try:
-                one: Encoded = future.result()
-                break
-            except (ProcessExpired, concurrent.futures.TimeoutError, TimeoutError):
-                one = Encoded({}, [None], len(modalities))
-        for modality, (_, vector) in one.vectors.items():
-            rows, found = vectors.setdefault(modality, ([], []))
-            rows.append(row)
-            found.append(vector)
-        terms += one.terms
-        unreadable += one.unreadable
-    joined = {modality: (rows, np.concatenate(found)) for modality, (rows, found) in vectors.items()}
+        whole = _try(pool, example, modalities, task)
+        apart = [frozenset({modality}) for modality in modalities] + [frozenset()]
+        tries = [whole] if whole else [_try(pool, example, asked, task) for asked in apart]
+        found = [encoded for encoded in tries if encoded]
+        for encoded in found:
+            for modality, (_, vector) in encoded.vectors.items():
+                rows, kept = vectors.setdefault(modality, ([], []))
+                rows.append(row)
+                kept.append(vector)
+        terms.append(found[-1].terms[0] if found else None)
+        unreadable += sum(encoded.unreadable for encoded in found) + len(tries) - len(found)
+    joined = {modality: (rows, np.concatenate(kept)) for modality, (rows, kept) in vectors.items()}
     return Encoded(joined, terms, unreadable)
+
+
+def _try(pool: ProcessPool, example: Example, modalities: frozenset[Modality], task: Task) -> Encoded | None:
+    """One item by itself; None if its process died or did not answer in time."""
+    arguments = ([example], [modalities], task)
+    future = pool.schedule(encode_chunk, args=arguments, timeout=CHUNK_DEADLINE_S)
+    try:
+        encoded: Encoded = future.result()
+    except (ProcessExpired, concurrent.futures.TimeoutError, TimeoutError):
+        return None
+    return encoded
 
 
 def _term_rows(terms: Sequence[HashedTerms | None], hashed: HashedTextFeatures) -> TermRows:

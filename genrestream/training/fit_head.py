@@ -16,7 +16,7 @@ from genrestream.training.head_rows import HeadRows
 from genrestream.training.heads import FusedHead, Gate
 from genrestream.training.split import Fold, Split, assign_groups
 
-CROSS_FIT_PARTS = 5
+CROSS_FIT_PARTS = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 The branches are hashed terms (in effect a TF-IDF one-vs-rest classifier) and one embedding a modality.
 The gate holds weights for every subset of modalities, so each subset is fused and calibrated for itself.
+Branches are linear: hidden layers of 256 to 512 units ranked no better on any of four real sets.
 Legend: b batch, t terms, v rows of the term table, d embedding size, l labels, s subsets, k branches.
 """
 

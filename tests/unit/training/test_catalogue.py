@@ -1,6 +1,7 @@
 """Reading catalogue sets."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -27,10 +28,10 @@ def write_set(folder: Path, *lines: object) -> Path:
 
 def test_items_labels_and_groups_are_read(tmp_path):
     """An item without a group stands for itself, one without labels for the task is counted and left out,
-    and labels are taken once each."""
+    and labels are taken once each, blank ones not at all."""
     folder = write_set(
         tmp_path / "s",
-        {**EVENT, "labels": {"genres": ["Rock", " Jazz ", "Rock"]}},
+        {**EVENT, "labels": {"genres": ["Rock", " Jazz ", " ", "Rock"]}},
         "",
         {"kind": "event", "id": "b", "title": "x", "labels": {"genres": ["Jazz"]}},
         {**EVENT, "id": "c", "labels": {"genres": []}},
@@ -61,7 +62,7 @@ def test_items_of_other_kinds_are_passed_over(tmp_path):
         (EVENT, r":2: the id a stands in line 1 already$"),
         ({**EVENT, "id": "b", "labels": ["Rock"]}, r":2: labels is no object"),
         ({**EVENT, "id": "b", "labels": {"genres": "Rock"}}, r":2: labels\.genres is no list of texts$"),
-        ({**EVENT, "id": "b", "labels": {"genres": [" "]}}, r":2: labels\.genres is no list of texts$"),
+        ({**EVENT, "id": "b", "labels": {"genres": [5]}}, r":2: labels\.genres is no list of texts$"),
         ({**EVENT, "id": "b", "labels": {"genres": ["x" * 201]}}, r":2: labels\.genres has more than 1000"),
         ("9" * (MAX_LINE_BYTES + 1), r":2: longer than 4194304 bytes$"),
         ("[" * 100_000, r":2: no JSON"),
@@ -90,8 +91,8 @@ def test_what_is_missing_is_said(tmp_path):
 
 
 def test_media_are_relative_to_the_set(tmp_path):
-    """Relative paths and file:// are read, what is missing or elsewhere gives no bytes; only the modalities
-    that are asked for are read."""
+    """Relative paths and file:// are read; what is missing, elsewhere or a pipe gives no bytes; only the
+    modalities that are asked for are read."""
     folder = tmp_path / "my set"
     rows = [
         {**EVENT, "poster": "posters/a.jpg"},
@@ -100,10 +101,12 @@ def test_media_are_relative_to_the_set(tmp_path):
         {**EVENT, "id": "d", "poster": "http://127.0.0.1:9/x.jpg"},
         {**EVENT, "id": "e", "poster": {"data": "aGk="}},
         {**EVENT, "id": "f", "poster": None},
+        {**EVENT, "id": "g", "poster": "posters/pipe"},
     ]
     write_set(folder, *rows)
     (folder / "posters").mkdir()
     (folder / "posters" / "a.jpg").write_bytes(b"picture")
+    os.mkfifo(folder / "posters" / "pipe")
     examples = read_catalogue([folder], Kind.EVENT, "genres").examples
     both = frozenset({Modality.TEXT, Modality.IMAGE})
     assert [read_content(it, both).image for it in examples] == [
@@ -113,9 +116,10 @@ def test_media_are_relative_to_the_set(tmp_path):
         None,
         b"hi",
         None,
+        None,
     ]
     assert read_content(examples[0], frozenset({Modality.TEXT})).image is None
-    assert [sorted(named_modalities(it.item)) for it in examples[-2:]] == [["image", "text"], ["text"]]
+    assert [sorted(named_modalities(it.item)) for it in examples[-3:-1]] == [["image", "text"], ["text"]]
 
 
 def test_equal_content_has_one_hash_and_other_content_another(tmp_path):

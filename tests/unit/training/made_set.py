@@ -1,0 +1,43 @@
+"""A small catalogue set of podcasts whose genres can be read from words and cover colours."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+GENRES = {
+    "Science": ("galaxy telescope particle laboratory", (30, 60, 200)),
+    "Sports": ("goal referee stadium sprint", (40, 180, 60)),
+    "Cooking": ("oven recipe garlic dessert", (210, 120, 30)),
+}
+NOISE = "weekly show with friends about stories new episode every monday listen"
+
+
+def make_set(folder: Path, items: int = 300, *, learnable: bool = True, seed: int = 0) -> Path:
+    """Write the set: groups of two, a cover on two of three items; the labels mean something or nothing."""
+    rng = np.random.default_rng(seed)
+    (folder / "covers").mkdir(parents=True)
+    lines = []
+    for index in range(items):
+        genre = list(GENRES)[int(rng.integers(len(GENRES)))]
+        words, colour = GENRES[genre]
+        text = " ".join([*rng.choice(words.split(), 2), *rng.choice(NOISE.split(), 6)])
+        item: dict[str, Any] = {"kind": "podcast", "id": f"p{index}", "title": text, "author": "Somebody"}
+        if index % 3:
+            item["cover"] = f"covers/{index}.png"
+            (folder / item["cover"]).write_bytes(picture(rng, colour))
+        label = genre if learnable else list(GENRES)[int(rng.integers(len(GENRES)))]
+        lines.append({**item, "labels": {"genres": [label]}, "group": f"g{index // 2}"})
+    (folder / "items.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return folder
+
+
+def picture(rng: np.random.Generator, colour: tuple[int, int, int]) -> bytes:
+    """A PNG of noise around a colour."""
+    pixels = np.clip(np.array(colour) + rng.normal(size=(60, 60, 3)) * 40, 0, 255).astype(np.uint8)
+    target = io.BytesIO()
+    Image.fromarray(pixels).save(target, "PNG")
+    return target.getvalue()

@@ -1,0 +1,218 @@
+"""From a set to a candidate, with the committed starter encoders."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from genrestream.cli.errors import CommandError
+from genrestream.cli.main import app
+from genrestream.repository import GOLDEN, GRAPH, Graph, Repository
+from genrestream.repository.golden import check_golden, read_golden
+from genrestream.schemas import Kind, Modality
+from genrestream.schemas.tensors import CONFIDENCES
+from genrestream.training.errors import TrainingError
+from tests.unit.training.dying import encode_or_die
+from tests.unit.training.made_set import make_set
+
+pytest.importorskip("torch")
+pytestmark = pytest.mark.training
+
+from genrestream.training import embeddings  # noqa: E402
+from genrestream.training.catalogue import read_catalogue  # noqa: E402
+from genrestream.training.encoder_choice import choose_encoders  # noqa: E402
+from genrestream.training.fit import FitSettings  # noqa: E402
+from genrestream.training.request import TrainRequest  # noqa: E402
+from genrestream.training.terms_size import hashed_features  # noqa: E402
+from genrestream.training.train import train  # noqa: E402
+
+COMMITTED = Path(__file__).parents[3] / "triton_models"
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """A model repository with the starter encoders and no head."""
+    folder = tmp_path / "models"
+    shutil.copytree(COMMITTED, folder, ignore=shutil.ignore_patterns("*-genres", ".candidates"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_set(tmp_path_factory.mktemp("made") / "shows")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Embeddings are shared by the tests of this module: they are the same for the same content."""
+    return tmp_path_factory.mktemp("store")
+
+
+def request(made: Path, models: Path, store: Path, **changed: object) -> TrainRequest:
+    asked = TrainRequest([made], Kind.PODCAST, "genres", "genres", models, store, word_buckets=256)
+    return TrainRequest(**{**{name: getattr(asked, name) for name in asked.__slots__}, **changed})
+
+
+def test_a_learnable_set_becomes_a_good_candidate(made, models, store):
+    """The head beats every baseline, is right on nine of ten best labels, and hears text and pictures; the
+    candidate's files are those of its record, its golden batch covers all three subsets and passes, and no
+    group is in two folds."""
+    steps: list[str] = []
+    trained = train(request(made, models, store), lambda step, done, total: steps.append(step))
+    evaluation, release = trained.evaluation, trained.candidate.release
+    assert set(evaluation.baselines) == {"frequencies", "all zeros", "TF-IDF"}
+    assert evaluation.head.top1 > 0.9
+    assert all(evaluation.head.mean_ap >= found.mean_ap for found in evaluation.baselines.values())
+    assert release.modalities == (Modality.TEXT, Modality.IMAGE)
+    assert {encoder.model for encoder in release.encoders.values()} == {"text-starter", "image-starter"}
+    assert sorted(release.labels) == ["Cooking", "Science", "Sports"]
+    assert release.trained_on == {"shows": 300}
+    assert set(steps) == {"features and embeddings", "training"}
+    directory = trained.candidate.directory
+    golden = read_golden(directory / GOLDEN)
+    assert len(np.unique(golden.inputs["presence"], axis=0)) == 3
+    check_golden(golden, Graph(directory / GRAPH).run(golden.inputs, CONFIDENCES), "it")
+    folds = json.loads((directory / "split.json").read_bytes())
+    groups = [{int(key.removeprefix("shows/p")) // 2 for key in keys} for keys in folds.values()]
+    assert sum(map(len, groups)) == len(set().union(*groups)) == 150
+    report = json.loads((directory / "report.json").read_bytes())
+    assert report["baselines"]["all zeros"]["micro_f1"] == 0
+    assert report["slices"].keys() == {"text", "image", "text+image"}
+
+
+def test_the_same_seed_gives_the_same_graph(made, models, store):
+    """Byte for byte; another seed gives another split and so another graph."""
+    first, again, other = (
+        (
+            train(request(made, models, store, fit=FitSettings(seed=seed, epochs=4))).candidate.directory
+            / GRAPH
+        )
+        for seed in (1, 1, 2)
+    )
+    assert first.read_bytes() == again.read_bytes()
+    assert first.read_bytes() != other.read_bytes()
+
+
+def test_labels_that_nothing_explains_are_refused_and_nothing_is_written(tmp_path, models, store):
+    """A collapsed head fails the training with the reason; there is no candidate."""
+    noise = make_set(tmp_path / "noise", learnable=False, seed=4)
+    asked = request(noise, models, store, encoders="image-starter", fit=FitSettings(epochs=1, rate=1e-6))
+    with pytest.raises(TrainingError, match=r"the head (collapsed|learnt nothing)"):
+        train(asked)
+    assert Repository(models).heads() == []
+
+
+def test_embeddings_are_computed_once(made, models, tmp_path):
+    """The second time nothing is computed and the rows are the same, presence and terms included."""
+    examples = read_catalogue([made], Kind.PODCAST, "genres").examples[:40]
+    encoders = choose_encoders(Repository(models), "auto", [Modality.TEXT, Modality.IMAGE])
+    hashed = hashed_features(3, 256)
+    first, again = (
+        embeddings.embed(examples, encoders, hashed, 20_000, tmp_path / "store") for _ in range(2)
+    )
+    assert first.computed == 40 + 26  # 40 texts, and covers on two of three items
+    assert (again.computed, again.unreadable) == (0, 0)
+    for modality in (Modality.TEXT, Modality.IMAGE):
+        assert np.array_equal(first.rows.embeddings[modality], again.rows.embeddings[modality])
+    assert np.array_equal(first.rows.presence, again.rows.presence)
+    assert first.rows.presence.sum(axis=0).tolist() == [40, 26, 0]
+    assert first.rows.terms is not None
+    assert again.rows.terms is not None
+    assert np.array_equal(first.rows.terms.ids, again.rows.terms.ids)
+
+
+def test_media_that_cannot_be_read_are_counted_and_their_items_kept(tmp_path, models):
+    """One cover is no picture, another is missing: both items are there, with their text alone."""
+    folder = make_set(tmp_path / "shows", 12)
+    (folder / "covers" / "1.png").write_bytes(b"no picture")
+    (folder / "covers" / "2.png").unlink()
+    examples = read_catalogue([folder], Kind.PODCAST, "genres").examples
+    encoders = choose_encoders(Repository(models), "auto", [Modality.TEXT, Modality.IMAGE])
+    embedded = embeddings.embed(examples, encoders, None, 20_000, tmp_path / "store")
+    assert embedded.unreadable == 2
+    assert embedded.rows.presence[:, 0].tolist() == [1] * 12
+    assert embedded.rows.presence[:, 1].tolist() == [0, 0, 0, 0, 1, 1, 0, 1, 1, 0, 1, 1]
+    assert not embedded.rows.embeddings[Modality.IMAGE][1].any()
+
+
+def test_a_decoder_that_dies_costs_one_medium(tmp_path, models, monkeypatch):
+    """The picture of one item ends its process: that item keeps its text, the others everything."""
+    monkeypatch.setattr(embeddings, "encode_chunk", encode_or_die)
+    folder = make_set(tmp_path / "shows", 6)
+    examples = read_catalogue([folder], Kind.PODCAST, "genres").examples
+    encoders = choose_encoders(Repository(models), "auto", [Modality.TEXT, Modality.IMAGE])
+    embedded = embeddings.embed(examples, encoders, hashed_features(3, 256), 20_000, tmp_path / "store")
+    assert embedded.unreadable == 1
+    assert embedded.rows.presence[:, 0].tolist() == [1] * 6
+    assert embedded.rows.presence[:, 1].tolist() == [0, 0, 1, 0, 1, 1]
+    assert embedded.rows.terms is not None
+    assert np.diff(embedded.rows.terms.starts).min() > 0
+
+
+def test_encoders_are_chosen_by_what_is_there(models):
+    """Auto takes the starter where there is no pretrained one; what is missing is named with the command
+    that makes it."""
+    repository = Repository(models)
+    found = choose_encoders(repository, "auto", [Modality.TEXT])
+    assert [encoder.record.model for encoder in found] == ["text-starter"]
+    with pytest.raises(TrainingError, match=r"no encoder for text .*`genrestream encoders build`"):
+        choose_encoders(repository, "pretrained", [Modality.TEXT])
+    shutil.copytree(models / "text-starter", models / "text-copy")
+    record = json.loads((models / "text-copy" / "1" / "encoder.json").read_text())
+    (models / "text-copy" / "1" / "encoder.json").write_text(json.dumps({**record, "model": "text-copy"}))
+    with pytest.raises(TrainingError, match="two encoders for text: text-starter, text-copy"):
+        choose_encoders(repository, "text-starter,text-copy", [Modality.TEXT])
+
+
+def test_the_command_line_trains_and_measures(made, models, store):
+    """`train` prints the figures beside the baselines and the next command, fitting 80 columns; `evaluate`
+    measures the candidate on its test fold through the served graph and finds the same figures."""
+    runner = CliRunner()
+    options = ["--models", str(models), "--store", str(store)]
+    arguments = ["train", str(made), "--kind", "podcast", "--task", "genres", "--as", "topics"]
+    shown = runner.invoke(app, [*arguments, "--term-buckets", "256", *options], catch_exceptions=False)
+    assert shown.exit_code == 0
+    for words in ("TF-IDF", "frequencies", "all zeros", "text+image"):
+        assert words in shown.stdout
+    assert f"next: genrestream release podcast-topics --models {models}" in shown.stdout
+    measured = runner.invoke(
+        app, ["evaluate", "podcast-topics", str(made), "--task", "genres", "--json", *options]
+    )
+    figures = json.loads(measured.stdout)
+    report = Repository(models).candidates("podcast-topics")[0].directory / "report.json"
+    trained = json.loads(report.read_bytes())["test"]
+    assert figures["left_out"] == 300 - trained["items"]
+    assert figures["figures"]["head"] == pytest.approx(trained, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "nowhere", "--kind", "podcast", "--task", "genres"), "no catalogue set at nowhere"),
+        (("train", "MADE", "--kind", "track", "--task", "genres"), "no items of kind track in "),
+        (("train", "MADE", "--kind", "podcast", "--task", "moods"), "tasks there: genres"),
+        (
+            ("train", "MADE", "--kind", "podcast", "--task", "genres", "--min-items", "500"),
+            "0 of 3 labels stand on at least 500 items",
+        ),
+        (
+            ("train", "MADE", "--kind", "podcast", "--task", "genres", "--taxonomy", "x"),
+            "no taxonomy 'x'",
+        ),
+        (
+            ("train", "MADE", "--kind", "podcast", "--task", "genres", "--encoders", "none"),
+            "no encoder none in ",
+        ),
+        (("evaluate", "podcast-genres", "MADE"), "no head podcast-genres in "),
+    ],
+)
+def test_what_is_wrong_is_one_line(made, models, store, arguments, message):
+    """A user's mistake is one line, and no traceback."""
+    given = [str(made) if argument == "MADE" else argument for argument in arguments]
+    done = CliRunner().invoke(app, [*given, "--models", str(models), "--store", str(store)])
+    assert isinstance(done.exception, CommandError)
+    assert message in str(done.exception)
+    assert "\n" not in str(done.exception)
