@@ -3,6 +3,7 @@
 Imports no torch, so that a process starts in a moment.
 """
 
+import ctypes
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from genrestream.training.catalogue import Example, read_content
 from genrestream.workers.features.batches import bucket_by_length, pad_tokens
 from genrestream.workers.features.content import Extraction, FeaturePlan, HashedTerms
 from genrestream.workers.features.extract import extract
+
+PR_SET_PDEATHSIG = 1
+"""From <linux/prctl.h>."""
 
 BATCH_ITEMS = 16
 """Items that go through an encoder together; on one thread larger batches gain nothing."""
@@ -56,8 +60,9 @@ class Encoded:
 
 
 def start_process() -> None:
-    """Leave Ctrl-C to the process that owns the pool."""
+    """Leave Ctrl-C to the process that owns the pool, and die with it, however it dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def encode_chunk(examples: Sequence[Example], wanted: Sequence[frozenset[Modality]], task: Task) -> Encoded:

@@ -7,6 +7,7 @@ so this is the ensemble of them at the price of one). Legend: n items, k branche
 
 import copy
 import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -83,11 +84,14 @@ def fit_branches(
     prototype = _new_branches(rows, targets, train)
     held_out = np.zeros((len(train), len(prototype.names), targets.shape[1]), np.float32)
     epochs_done = [0] * count
+    stopped = threading.Event()
 
     def fit_one(part: int) -> tuple[Branches, dict[str, list[float]]]:
         branches = copy.deepcopy(prototype).to(settings.device)
 
         def report(epoch: int) -> None:
+            if stopped.is_set():
+                raise TrainingError("another part of the training failed")
             epochs_done[part] = epoch
             progress(sum(epochs_done), count * settings.epochs)
 
@@ -100,7 +104,12 @@ def fit_branches(
     torch.set_num_threads(1)
     side_by_side = 1 if settings.device != "cpu" else min(count, len(os.sched_getaffinity(0)))
     with ThreadPoolExecutor(side_by_side) as pool:
-        fitted = list(pool.map(fit_one, range(count)))
+        try:
+            fitted = list(pool.map(fit_one, range(count)))
+        except BaseException:
+            # Ctrl-C, too, must not wait for threads that train on.
+            stopped.set()
+            raise
     return FittedBranches(
         _mean_of([branches for branches, _ in fitted]), held_out, [curves for _, curves in fitted]
     )

@@ -5,8 +5,12 @@ import pytest
 
 from genrestream.schemas import Modality
 from genrestream.training.errors import TrainingError
-from genrestream.training.evaluate import measure_slices, refuse_collapsed
 from genrestream.training.metrics import measure
+
+pytest.importorskip("torch")
+pytestmark = pytest.mark.training
+
+from genrestream.training.evaluate import measure_slices, refuse_collapsed  # noqa: E402
 
 RNG = np.random.default_rng(0)
 TRUTH = RNG.random((200, 3)) < 0.3
