@@ -17,6 +17,7 @@ from genrestream.schemas import (
     DeadLetterCode,
     Kind,
     LabelRecord,
+    Modality,
     Revision,
 )
 from genrestream.schemas.topics import KIND_OF_TOPIC, MAX_ITEM_BYTES
@@ -148,6 +149,7 @@ class Pipeline:
         live = await self._live(item.kind)
         with self._timer.stage(Stage.MEDIA):
             gathered = await gather(item, live, self._to.media)
+        self._count_media(gathered.content)
         scored = await self._batchers[item.kind].submit(_Work(gathered.content, live))
         if isinstance(scored, Rejected):
             raise scored
@@ -246,6 +248,11 @@ class Pipeline:
             if newer is not None and newer is not live:
                 # What was asked for may be gone for good: go on with what is live now.
                 return await self._score_together(contents, newer)
+
+    def _count_media(self, content: Content) -> None:
+        for modality, data in ((Modality.IMAGE, content.image), (Modality.AUDIO, content.audio)):
+            if data is not None:
+                self._metrics.count_media_bytes(modality, len(data))
 
     def _observe(self, records: Sequence[LabelRecord]) -> None:
         first = records[0]

@@ -204,3 +204,14 @@ async def test_a_fault_of_ours_costs_one_item_and_is_told() -> None:
     (letter,) = out.letters
     assert letter.code is DeadLetterCode.INTERNAL_ERROR
     assert letter.message.startswith("ValueError: confidences of shape (2,)")
+
+
+async def test_the_bytes_of_media_are_counted() -> None:
+    """Claim: the metric holds the picture's size, once."""
+    running = pipeline(Published())
+    data = picture()
+    await run(running, event(title="Night", poster={"data": data}))
+    counted = running._metrics.registry.get_sample_value(
+        "genrestream_media_bytes_total", {"modality": "image"}
+    )
+    assert counted == len(base64.b64decode(data))
