@@ -19,6 +19,7 @@ from genrestream.client.follow import Follower, Start, open_follower
 from genrestream.client.kafka_errors import KafkaUnavailableError
 from genrestream.client.labels import Labelled, Removed, Unreadable, read_dead_letter, read_label
 from genrestream.client.show import dead_letter_line, label_line, print_line, printable, removal_line
+from genrestream.ops.redact import without_credentials
 from genrestream.ops.state import External
 from genrestream.schemas import DeadLetter, DeadLetterCode, Kind, LabelRecord
 from genrestream.schemas.topics import DEAD_LETTERS, LABELS
@@ -181,7 +182,7 @@ async def _with_cache(find: Any) -> Any:
     try:
         return await find(cache)
     except CacheUnavailableError as error:
-        raise CommandError(f"{url}: {error}") from error
+        raise CommandError(f"{without_credentials(url)}: {error}") from error
     finally:
         await cache.close()
 

@@ -17,6 +17,7 @@ from types import FrameType
 from genrestream.ops import kafka, process, prometheus, redis, triton, watchdog
 from genrestream.ops.errors import StackError
 from genrestream.ops.ports import Ports
+from genrestream.ops.redact import without_credentials
 from genrestream.ops.server import Server
 from genrestream.ops.state import External, StackState, StartedServer, forget_state
 
@@ -97,7 +98,8 @@ def _check_external(external: External) -> None:
     if external.kafka_bootstrap and not kafka.answers(external.kafka_bootstrap):
         raise StackError(f"KAFKA_BOOTSTRAP is {external.kafka_bootstrap}, but no Kafka broker answers there")
     if external.redis_url and not redis.answers(external.redis_url):
-        raise StackError(f"REDIS_URL is {external.redis_url}, but no Redis server answers there")
+        shown = without_credentials(external.redis_url)
+        raise StackError(f"REDIS_URL is {shown}, but no Redis server answers there")
     if external.triton_url and not triton.answers_grpc(external.triton_url):
         raise StackError(f"TRITON_URL is {external.triton_url}, but no Triton server is ready there")
 
