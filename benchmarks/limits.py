@@ -22,6 +22,7 @@ from genrestream.workers.features.extract import extract
 from genrestream.workers.gather import gather
 from genrestream.workers.live import LiveKind, LiveRelease, build_live
 from genrestream.workers.observe import Timer
+from genrestream.workers.process_memory import keep_freed_memory
 from genrestream.workers.protocols import Array
 from genrestream.workers.score import score
 
@@ -83,6 +84,7 @@ def _run_share(
     items_file: Path, kind: Kind, models: Path, run_items: int, core: int, cores: int
 ) -> tuple[float, float, int]:
     """Start, end (one clock for all processes) and the number of items of one process."""
+    keep_freed_memory()
     repository = Repository(models)
     releases = (choice.release for choice in repository.newest(kind))
     live = build_live(kind, (LiveRelease(release, 0) for release in releases), repository)

@@ -13,6 +13,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from redis import Redis
 from rich.console import Console
 from rich.table import Table
 
@@ -26,14 +27,15 @@ from genrestream.ops.state import StackState
 from genrestream.ops.worker_process import WorkerProcess
 from genrestream.sample import generate
 from genrestream.schemas import Kind
+from genrestream.schemas.redis_keys import labels_key
 from genrestream.workers.announce import announce_live
 from genrestream.workers.topics import create_topics
 
 ITEMS = {
-    "starter": {Kind.PODCAST: 12_000, Kind.EVENT: 2_400, Kind.TRACK: 600},
-    "pretrained": {Kind.PODCAST: 3_000, Kind.EVENT: 1_200, Kind.TRACK: 200},
+    "starter": {Kind.PODCAST: 16_000, Kind.EVENT: 4_000, Kind.TRACK: 2_000},
+    "pretrained": {Kind.PODCAST: 2_500, Kind.EVENT: 1_500, Kind.TRACK: 400},
 }
-"""Enough for each rate to be taken over some ten seconds."""
+"""Enough for each rate to be taken over some twenty seconds."""
 
 LATENCY_ITEMS = 100
 
@@ -101,10 +103,13 @@ def _rate(
 ) -> float:
     count = ITEMS[encoders][benchmark.kind]
     console.print(f"{encoders} {benchmark.kind}s: {count} items, end to end")
-    file, warm_up = folder / f"{benchmark.kind}.jsonl", folder / f"{benchmark.kind}-warm-up.jsonl"
-    benchmark.write(warm_up, count // 10, f"warm-up-{encoders}")
-    benchmark.write(file, count, f"bench-{encoders}")
-    return throughput.items_per_s(warm_up, file, count, worker, state.environment())
+    file, first_file = folder / f"{benchmark.kind}.jsonl", folder / f"{benchmark.kind}-warm-up.jsonl"
+    benchmark.write(first_file, count // 5, f"warm-up-{encoders}")
+    throughput.warm_up(first_file, worker, state.environment())
+    ids = benchmark.write(file, count, f"bench-{encoders}")
+    keys = [labels_key(benchmark.kind, item_id) for item_id in ids]
+    with Redis.from_url(state.redis_url) as redis:
+        return throughput.items_per_s(file, keys, state.environment(), redis)
 
 
 def _latency(encoders: str, benchmark: BenchmarkSet, state: StackState, folder: Path) -> Figure:

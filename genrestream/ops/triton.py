@@ -28,6 +28,9 @@ EXIT_TIMEOUT_S = 5
 SHARED_MEMORY_BYTES = 1024 * 1024
 """What each instance begins with in /dev/shm; it grows by what its batches need."""
 
+KEPT_BYTES = 16 * 1024 * 1024
+"""Freed memory that a process hands out again: fresh pages cost more than the tensors that fill them."""
+
 
 def find_program() -> Path:
     """The server's program.
@@ -130,9 +133,10 @@ def server(directory: Path, models: Path, load: Sequence[str], ports: Ports, mar
             # The embedded interpreter leaves PYTHONPATH alone; our backend reads this one.
             "GENRESTREAM_SITE_PACKAGES": sysconfig.get_path("platlib"),
             "GENRESTREAM_ONNXRUNTIME_THREADS": str(len(os.sched_getaffinity(0))),
-            # Each process keeps two malloc arenas instead of eight a core.
+            # Each process keeps two malloc arenas instead of eight a core, and what a batch freed.
             "MALLOC_ARENA_MAX": "2",
-            "MALLOC_TRIM_THRESHOLD_": str(16 * 1024 * 1024),
+            "MALLOC_MMAP_THRESHOLD_": str(KEPT_BYTES),
+            "MALLOC_TRIM_THRESHOLD_": str(KEPT_BYTES),
         },
         start_timeout_s=120.0,
     )

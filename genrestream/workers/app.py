@@ -32,6 +32,7 @@ from genrestream.workers.media import MediaFetcher
 from genrestream.workers.media_limits import MediaLimits
 from genrestream.workers.metrics import WorkerMetrics
 from genrestream.workers.pipeline import Adapters, BatchLimits, Outcome, Pipeline
+from genrestream.workers.process_memory import collect_rarely, keep_freed_memory
 from genrestream.workers.producer import KafkaProducer
 from genrestream.workers.publish import LabelPublisher
 from genrestream.workers.releases import ReleaseFollower
@@ -62,6 +63,7 @@ def run_worker(
         # Their services starting and stopping, dozens of lines that tell an operator nothing.
         for chatty in ("aiokafka", "faust", "mode"):
             logging.getLogger(chatty).setLevel(logging.WARNING)
+    keep_freed_memory()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(_run(settings, kafka_bootstrap, redis_url, triton_url))
@@ -156,6 +158,7 @@ async def _run(settings: WorkerSettings, kafka_bootstrap: str, redis_url: str, t
             HealthServer(settings.http_host, settings.http_port, metrics.registry, health)
         )
         await service.start()
+        collect_rarely()
         log.info("worker %s reads; metrics and health at http://%s", settings.name, server.address)
         try:
             await _until_told(stop, service, metrics, triton)

@@ -19,11 +19,12 @@ from pebble import ProcessExpired, ProcessPool
 from genrestream.schemas import MissingReason, Modality
 from genrestream.workers.features.content import Content, Extraction, FeatureLimits, FeaturePlan, Missing
 from genrestream.workers.features.extract import extract
+from genrestream.workers.process_memory import keep_freed_memory
 
 TEXT_WEIGHT_BYTES = 4_096
 """What an item without media counts in a chunk: a text costs about as much as 4 KiB of picture."""
 
-CHUNK_BYTES = 128 * 1024
+CHUNK_BYTES = 512 * 1024
 """A chunk holds about this much: some eight posters, one recording, thirty texts."""
 
 PR_SET_PDEATHSIG = 1
@@ -120,6 +121,7 @@ class FeaturePool:
 
 def _start_process() -> None:
     """Leave Ctrl-C to the worker, and die with it, however it dies."""
+    keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

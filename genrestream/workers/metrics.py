@@ -160,7 +160,8 @@ class WorkerMetrics:
         ProcessCollector(registry=self.registry)
         made = {metric.name: _make(metric, self.registry) for metric in METRICS}
         self._items: Counter = made[ITEMS.name]
-        self._stage_seconds: Histogram = made[STAGE_SECONDS.name]
+        # Looked up once: a series by its labels costs more than what is then done with it.
+        self._stage_seconds = {stage: made[STAGE_SECONDS.name].labels(stage) for stage in Stage}
         self._arrival_to_label: Histogram = made[ARRIVAL_TO_LABEL_SECONDS.name]
         self._in_flight: Gauge = made[IN_FLIGHT.name]
         self._oldest: Gauge = made[OLDEST_IN_FLIGHT_SECONDS.name]
@@ -184,7 +185,7 @@ class WorkerMetrics:
 
     def observe_stage(self, stage: Stage, seconds: float) -> None:
         """A stage took so long."""
-        self._stage_seconds.labels(stage).observe(seconds)
+        self._stage_seconds[stage].observe(seconds)
 
     def observe_arrival_to_label(self, kind: Kind, seconds: float) -> None:
         """An item was labelled so long after its arrival."""

@@ -21,19 +21,20 @@ def convolution(channels_in: int, channels: int, stride: int) -> nn.Sequential:
 
 
 class StarterImage(nn.Module):
-    """float32 [b, 3, h, w] to float32 [b, d]: five halvings, then what is where on average and at most."""
+    """float32 [b, 3, h, w] to float32 [b, d]: four halvings, then what is there on average and at most."""
 
     def __init__(self, embedding_dim: int = 128) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            convolution(3, 16, stride=2),
-            convolution(16, 32, stride=2),
-            convolution(32, 48, stride=2),
-            convolution(48, 48, stride=1),
-            convolution(48, 64, stride=2),
-            convolution(64, 80, stride=1),
+            convolution(3, 32, stride=2),
+            convolution(32, 64, stride=2),
+            convolution(64, 64, stride=1),
+            convolution(64, 96, stride=2),
+            convolution(96, 96, stride=1),
+            convolution(96, 128, stride=2),
+            convolution(128, 128, stride=1),
         )
-        self.embed = nn.Linear(2 * 80, embedding_dim)
+        self.embed = nn.Linear(2 * 128, embedding_dim)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """The embeddings of a batch of normalised pictures."""
@@ -49,12 +50,14 @@ class StarterPatch(nn.Module):
     def __init__(self, mel_bands: int, embedding_dim: int = 64) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            convolution(1, 16, stride=2),
-            convolution(16, 24, stride=2),
-            convolution(24, 32, stride=2),
-            convolution(32, 32, stride=2),
+            convolution(1, 32, stride=2),
+            convolution(32, 64, stride=2),
+            convolution(64, 64, stride=1),
+            convolution(64, 128, stride=2),
+            convolution(128, 128, stride=1),
+            convolution(128, 128, stride=2),
         )
-        self.embed = nn.Linear(2 * 32 * -(-mel_bands // 16), embedding_dim)
+        self.embed = nn.Linear(2 * 128 * -(-mel_bands // 16), embedding_dim)
 
     def forward(self, patches: Tensor) -> Tensor:
         """The embeddings of a batch of patches; frequencies keep their places."""
