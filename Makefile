@@ -34,8 +34,8 @@ demo: setup $(if $(DATA),$(TEST)) ## Label a catalogue live: the sample, or real
 test: setup $(TEST) lint ## Lint, check types, and run every test against real servers (ARGS= for pytest)
 	@$(VENV_PYTHON) -m pytest $(ARGS)
 
-bench: setup $(TEST) ## Measure throughput and latency beside the machine's own limit (DATA=FOLDER JSON=FILE)
-	@$(VENV_PYTHON) -m benchmarks.run $(if $(DATA),--data "$(DATA)") $(if $(JSON),--json "$(JSON)")
+bench: setup $(TEST) ## Measure throughput and latency beside the machine's own limit (DATA=FOLDER JSON=FILE ARGS=)
+	@$(VENV_PYTHON) -m benchmarks.run $(if $(DATA),--data "$(DATA)") $(if $(JSON),--json "$(JSON)") $(ARGS)
 
 up: setup ## Start Kafka, Redis and Triton, and show where they listen
 	@.venv/bin/genrestream up

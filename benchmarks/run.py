@@ -21,6 +21,7 @@ from benchmarks import throughput
 from benchmarks.items import BenchmarkSet, find_sets
 from benchmarks.latency import seconds_to_label
 from benchmarks.limits import limit_per_s
+from benchmarks.pretrained import pretrained_models
 from genrestream.client.items import BadLine, read_items
 from genrestream.ops.stack import local_stack
 from genrestream.ops.state import StackState
@@ -60,13 +61,11 @@ def main() -> int:
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="genrestream-bench-") as folder:
         data = arguments.data or _sample(Path(folder) / "sample")
-        for encoders, models in (("starter", arguments.models), ("pretrained", arguments.pretrained)):
-            if models is None:
-                continue
-            if not models.is_dir():
-                console.print(f"{encoders}: no model repository at {models}, left out", style="yellow")
-                continue
-            figures += _measure(encoders, models, find_sets(data), Path(folder) / encoders, data)
+        for encoders in arguments.encoders or ITEMS:
+            models = arguments.models if encoders == "starter" else arguments.pretrained
+            figures += _measure(
+                encoders, models or pretrained_models(_say), find_sets(data), Path(folder) / encoders, data
+            )
     _show(figures)
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(figure) for figure in figures], indent=1) + "\n")
@@ -121,6 +120,10 @@ def _latency(encoders: str, benchmark: BenchmarkSet, state: StackState, folder: 
     return Figure(f"{benchmark.kind}_p50_s", encoders, round(statistics.median(latencies), 4), "s")
 
 
+def _say(line: str) -> None:
+    console.print(line, style="bold")
+
+
 def _sample(folder: Path) -> Path:
     console.print("no --data: generating a sample catalogue")
     generate(folder, items_per_kind=600, seed=7)
@@ -140,7 +143,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="benchmarks.run", description=__doc__)
     parser.add_argument("--data", type=Path, help="folder of real sets; default: a generated sample")
     parser.add_argument("--models", type=Path, default=Path("triton_models"), help="the starter models")
-    parser.add_argument("--pretrained", type=Path, help="a model repository with the pretrained encoders")
+    parser.add_argument(
+        "--pretrained", type=Path, help="models with the pretrained encoders; default: made here, and kept"
+    )
+    parser.add_argument("--encoders", action="append", choices=tuple(ITEMS), help="only these")
     parser.add_argument("--json", type=Path, help="write the table here as well")
     return parser
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -26,9 +26,12 @@ from rich.table import Table
 from genrestream.cli.errors import CommandError
 from genrestream.repository import Repository, RepositoryError
 from genrestream.schemas import Modality
-from genrestream.training.encoders.build import Builder, Built, build_encoder, pretrained_builders
-from genrestream.training.encoders.examples import Examples, find_examples
 from genrestream.training.errors import TrainingError
+
+if TYPE_CHECKING:
+    # PyAV and the tokenizers come with them: a tenth of a second that every other command would pay.
+    from genrestream.training.encoders.build import Builder, Built
+    from genrestream.training.encoders.examples import Examples
 
 SAMPLE_ITEMS = 60
 """Items a kind that encoders are checked with: some 130 pictures, 55 recordings, 150 texts."""
@@ -100,6 +103,9 @@ def build(
         raise CommandError(
             "name either pretrained or starter, or single encoders with --image, --text, --audio"
         )
+    from genrestream.training.encoders.build import pretrained_builders  # noqa: PLC0415 - see above
+    from genrestream.training.encoders.examples import find_examples  # noqa: PLC0415
+
     with _one_line_errors(), TemporaryDirectory(prefix="genrestream-") as folder:
         if encoder_set is EncoderSet.STARTER:
             builders = _starter_builders(Path(folder))
@@ -151,13 +157,13 @@ def _one_line_errors() -> Iterator[None]:
         raise CommandError(str(error)) from error
 
 
-def _named_builders(specs: dict[Modality, str]) -> Sequence[Builder]:
+def _named_builders(specs: dict[Modality, str]) -> "Sequence[Builder]":
     from genrestream.training.encoders.named import builder_of, parse_named  # noqa: PLC0415 - imports torch
 
     return [builder_of(parse_named(modality, spec)) for modality, spec in specs.items()]
 
 
-def _starter_builders(folder: Path) -> Sequence[Builder]:
+def _starter_builders(folder: Path) -> "Sequence[Builder]":
     from genrestream.sample import SET_NAMES, generate  # noqa: PLC0415 - Pillow and FFmpeg take half a second
     from genrestream.training.encoders.starter import starter_builders  # noqa: PLC0415 - imports torch
 
@@ -166,9 +172,10 @@ def _starter_builders(folder: Path) -> Sequence[Builder]:
     return starter_builders([folder / name for name in SET_NAMES.values()], STARTER_SEED)
 
 
-def _examples(calibrate: Path | None, folder: Path) -> Examples:
+def _examples(calibrate: Path | None, folder: Path) -> "Examples":
     """The user's examples, and generated ones of what those lack."""
     from genrestream.sample import generate  # noqa: PLC0415 - Pillow and FFmpeg take half a second
+    from genrestream.training.encoders.examples import Examples, find_examples  # noqa: PLC0415
 
     given = find_examples(calibrate) if calibrate else Examples()
     if given.pictures and given.recordings and given.texts:
@@ -184,7 +191,9 @@ def _examples(calibrate: Path | None, folder: Path) -> Examples:
     )
 
 
-def _build_all(builders: Sequence[Builder], models: Path, examples: Examples) -> list[Built]:
+def _build_all(builders: "Sequence[Builder]", models: Path, examples: "Examples") -> "list[Built]":
+    from genrestream.training.encoders.build import build_encoder  # noqa: PLC0415 - see above
+
     built = []
     with _progress_bar() as bar:
         for number, builder in enumerate(builders, start=1):
@@ -217,7 +226,7 @@ def _note(text: str) -> None:
     Console(stderr=True).print(text, highlight=False)
 
 
-def _print_built(built: Sequence[Built], *, as_json: bool) -> None:
+def _print_built(built: "Sequence[Built]", *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps([_as_object(one) for one in built]))
         return
@@ -247,7 +256,7 @@ def _table(*titles: str) -> Table:
     return table
 
 
-def _as_object(one: Built) -> dict[str, object]:
+def _as_object(one: "Built") -> dict[str, object]:
     record = one.record
     return {
         "model": record.model,

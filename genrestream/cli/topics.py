@@ -12,7 +12,6 @@ from genrestream.cli.addresses import resolve_addresses
 from genrestream.cli.errors import CommandError
 from genrestream.ops.state import External
 from genrestream.schemas.topics import DAY_MS, TOPICS, Topic
-from genrestream.workers.topics import BrokerUnavailable, TopicsError, create_topics
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 
@@ -37,6 +36,12 @@ def create(
     Partition counts are fixed from the start: a topic that has another count is an error. Needs Kafka only:
     that of `genrestream up`, or of KAFKA_BOOTSTRAP.
     """
+    from genrestream.workers.topics import (  # noqa: PLC0415 - Kafka's client takes a tenth of a second
+        BrokerUnavailable,
+        TopicsError,
+        create_topics,
+    )
+
     bootstrap = External.from_environment().kafka_bootstrap or resolve_addresses().kafka_bootstrap
     try:
         created = sorted(create_topics(bootstrap, replication_factor))

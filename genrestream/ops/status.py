@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from genrestream.ops import kafka, process, prometheus, redis, triton
+from genrestream.ops.redact import without_credentials
 from genrestream.ops.state import StackState, StartedServer
 
 
@@ -60,7 +61,7 @@ def _external(name: str, title: str, key: str, address: str) -> ServerStatus:
         running=ready,
         ready=ready,
         memory_bytes=None,
-        addresses={key: address},
+        addresses={key: without_credentials(address) if "://" in address else address},
         log=None,
     )
 
