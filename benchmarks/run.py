@@ -33,10 +33,10 @@ from genrestream.workers.announce import announce_live
 from genrestream.workers.topics import create_topics
 
 ITEMS = {
-    "starter": {Kind.PODCAST: 16_000, Kind.EVENT: 4_000, Kind.TRACK: 2_000},
+    "starter": {Kind.PODCAST: 16_000, Kind.EVENT: 4_000, Kind.TRACK: 4_000},
     "pretrained": {Kind.PODCAST: 2_500, Kind.EVENT: 1_500, Kind.TRACK: 400},
 }
-"""Enough for each rate to be taken over some twenty seconds."""
+"""Enough for each rate to be taken over some twenty seconds and more."""
 
 LATENCY_ITEMS = 100
 
@@ -90,7 +90,7 @@ def _measure(
         worker.stop()
     for kind, rate in rates.items():
         console.print(f"{encoders} {kind}s: the machine's limit")
-        limit = limit_per_s(folder / f"{kind}.jsonl", kind, models)
+        limit = limit_per_s(_warm_up_file(folder, kind), kind, models)
         figures.append(
             Figure(f"{kind}s_per_s", encoders, round(rate, 1), "1/s", round(limit, 1), round(rate / limit, 3))
         )
@@ -102,13 +102,17 @@ def _rate(
 ) -> float:
     count = ITEMS[encoders][benchmark.kind]
     console.print(f"{encoders} {benchmark.kind}s: {count} items, end to end")
-    file, first_file = folder / f"{benchmark.kind}.jsonl", folder / f"{benchmark.kind}-warm-up.jsonl"
-    benchmark.write(first_file, count // 5, f"warm-up-{encoders}")
+    file, first_file = folder / f"{benchmark.kind}.jsonl", _warm_up_file(folder, benchmark.kind)
+    benchmark.write(first_file, count // 4, f"warm-up-{encoders}")
     throughput.warm_up(first_file, worker, state.environment())
     ids = benchmark.write(file, count, f"bench-{encoders}")
     keys = [labels_key(benchmark.kind, item_id) for item_id in ids]
     with Redis.from_url(state.redis_url) as redis:
         return throughput.items_per_s(file, keys, state.environment(), redis)
+
+
+def _warm_up_file(folder: Path, kind: Kind) -> Path:
+    return folder / f"{kind}-warm-up.jsonl"
 
 
 def _latency(encoders: str, benchmark: BenchmarkSet, state: StackState, folder: Path) -> Figure:
