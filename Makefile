@@ -21,12 +21,14 @@ TEST := .venv/stamp-test
 SERVERS := .uv/stamp-servers
 KAFKA := .uv/stamp-kafka
 
-.PHONY: help setup demo test bench up down lint requirements clean
+.PHONY: help setup setup-training demo test bench up down lint requirements clean
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(WORKER) $(SERVERS) $(KAFKA) ## Install the worker's environment and the servers
+
+setup-training: setup $(TEST) ## Install PyTorch and all that training and the tests need
 
 demo: setup $(if $(DATA),$(TEST)) ## Label a catalogue live: the sample, or real sets with DATA=FOLDER
 	@$(VENV_PYTHON) -m genrestream.demo $(if $(DATA),--data "$(DATA)")

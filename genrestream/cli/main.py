@@ -4,6 +4,7 @@ import os
 import sys
 
 import typer
+from typer.exceptions import TyperException
 
 from genrestream import __version__
 from genrestream.cli import (
@@ -47,17 +48,34 @@ def version() -> None:
 def main() -> None:
     """Run the command line; a user's error is one line on standard error and a non-zero exit status."""
     try:
-        app()
+        # Not standalone: Typer would draw a box of several lines around what is wrong with a command line.
+        status = app(prog_name="genrestream", standalone_mode=False)
     except CommandError as error:
         sys.exit(_fail(str(error)))
+    except TyperException as error:
+        sys.exit(_wrong_command_line(error))
+    except typer.Abort:
+        sys.exit(_fail("aborted"))
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
         # The reader left (`| head`). Python would complain again while it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    sys.exit(status)
 
 
 def _fail(message: str) -> int:
     sys.stderr.write(f"genrestream: {message}\n")
     return 1
+
+
+def _wrong_command_line(error: TyperException) -> int:
+    # A list of choices comes one a line, and pydantic names the kind of its error first.
+    message = " ".join(error.format_message().split()).replace("Value error, ", "").rstrip(".")
+    # It is empty where a command without arguments has just shown its help.
+    if message:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "genrestream"
+        _fail(f"{message} (see `{command} --help`)")
+    return error.exit_code

@@ -17,7 +17,7 @@ def one_line_errors() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise CommandError(
-            f"{error.name} is not installed; training needs the training extra: make setup-training"
+            f"{error.name} is not installed; training needs its extra: `make setup-training` installs it"
         ) from error
     except (TrainingError, RepositoryError, TaxonomyError, FeatureSetupError) as error:
         raise CommandError(str(error)) from error

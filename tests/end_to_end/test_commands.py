@@ -86,8 +86,28 @@ def test_a_file_that_is_not_there_is_named(arguments: tuple[str, ...]) -> None:
     assert_one_clear_line(run(NOBODY, *arguments), "nowhere")
 
 
-def test_an_unknown_command_shows_the_usage() -> None:
-    """Claim: a wrong command line ends with status 2 and no traceback."""
-    done = run({}, "publsih")
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
+@pytest.mark.parametrize(
+    ("arguments", "wrong", "command"),
+    [
+        (("publsih",), "No such command 'publsih'. Did you mean 'publish'?", "genrestream"),
+        (("lookup",), "Missing argument 'KIND'. Choose from: event, podcast, track", "genrestream lookup"),
+        (
+            ("train", "x", "--kind", "film", "--task", "genres"),
+            "Invalid value for '--kind': 'film' is not one of 'event', 'podcast', 'track'",
+            "genrestream train",
+        ),
+        (("classify", "x", "--nope"), "No such option: --nope", "genrestream classify"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line(arguments: tuple[str, ...], wrong: str, command: str) -> None:
+    """Claim: what is wrong and where the help is, on one line, with status 2."""
+    done = run({}, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"genrestream: {wrong} (see `{command} --help`)\n"
+
+
+def test_a_group_of_commands_alone_shows_its_help() -> None:
+    """Claim: half a command line is answered with what may follow, once."""
+    done = run({}, "encoders")
+    assert done.stdout.count("Usage:") == 1
+    assert (done.returncode, done.stderr) == (2, "")
