@@ -13,6 +13,8 @@ from genrestream.workers.errors import MediaUnavailable
 from genrestream.workers.media import MediaFetcher, MediaLimits
 
 LIMITS = MediaLimits(max_bytes=10_000, total_s=0.5, connect_s=0.3, max_redirects=3)
+OTHER_ADDRESS = "127.0.0.2"
+"""The loopback range has many, and no name service is asked for them."""
 Fetch = Callable[[str], Awaitable[bytes]]
 
 
@@ -114,9 +116,9 @@ async def servers() -> AsyncIterator[tuple[Servers, str, str]]:
     )
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
     port = runner.addresses[0][1]
+    await web.TCPSite(runner, OTHER_ADDRESS, port).start()
     bare = await asyncio.start_server(servers.raw, "127.0.0.1", 0)
     bare_port = bare.sockets[0].getsockname()[1]
     yield servers, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{bare_port}"
@@ -306,7 +308,7 @@ async def test_waiting_for_a_place_ends(servers: tuple[Servers, str, str]) -> No
         await asyncio.sleep(0)
         with pytest.raises(MediaUnavailable, match=r"no request to 127\.0\.0\.1 came free in 0\.1 s"):
             await fetcher.fetch(MediaReference(url=f"{url}/ok"))
-        # Another name of the same machine is another host and has places of its own.
-        other = url.replace("127.0.0.1", "localhost")
+        # Another address of the same machine is another host and has places of its own.
+        other = url.replace("127.0.0.1", OTHER_ADDRESS)
         assert await fetcher.fetch(MediaReference(url=f"{other}/ok")) == b"picture"
         first.cancel()
