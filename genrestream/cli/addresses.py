@@ -1,6 +1,7 @@
 """Where commands find Kafka, Redis and Triton."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from genrestream.cli.errors import CommandError
 from genrestream.ops.errors import StackError
@@ -16,6 +17,8 @@ class Addresses:
     redis_url: str
     triton_url: str
     """host:port of gRPC."""
+    models: Path | None = None
+    """The model repository that the running stack's own Triton serves; None with any other Triton."""
 
 
 def resolve_addresses() -> Addresses:
@@ -29,6 +32,7 @@ def resolve_addresses() -> Addresses:
         "REDIS_URL": given.redis_url,
         "TRITON_URL": given.triton_url,
     }
+    models = None
     missing = [name for name, value in values.items() if value is None]
     if missing:
         try:
@@ -39,6 +43,7 @@ def resolve_addresses() -> Addresses:
             raise CommandError(
                 f"no local stack is running: run `genrestream up`, or set {', '.join(missing)}"
             )
+        models = Path(state.models) if given.triton_url is None and state.triton_http_url else None
         values = {
             "KAFKA_BOOTSTRAP": given.kafka_bootstrap or state.kafka_bootstrap,
             "REDIS_URL": given.redis_url or state.redis_url,
@@ -48,4 +53,5 @@ def resolve_addresses() -> Addresses:
         kafka_bootstrap=values["KAFKA_BOOTSTRAP"] or "",
         redis_url=values["REDIS_URL"] or "",
         triton_url=values["TRITON_URL"] or "",
+        models=models,
     )

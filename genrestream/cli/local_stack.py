@@ -26,6 +26,7 @@ from genrestream.workers.errors import KafkaUnavailableError
 from genrestream.workers.topics import BrokerUnavailable, TopicsError, create_topics
 from genrestream.workers.triton_control import ModelServerError
 
+DEFAULT_MODELS = Path("triton_models")
 DATA_FOLDERS = ("kafka", "redis", "triton", "prometheus", "logs")
 
 
@@ -44,22 +45,23 @@ def _one_line_errors() -> Iterator[None]:
         raise CommandError(str(error)) from error
 
 
-def start(directory: Path | None, models: Path, load: Sequence[str], *, as_json: bool) -> None:
+def start(directory: Path | None, models: Path | None, load: Sequence[str], *, as_json: bool) -> None:
     """Starts what is missing, prepares it for workers, and shows it."""
+    served = models or DEFAULT_MODELS
     folder = _folder(directory)
     console = Console(stderr=True)
     with _one_line_errors(), stack.locked(folder):
-        state = _running(folder, console)
+        state = _running(folder, models, console)
         if state is None:
             state = stack.start(
                 folder,
-                models,
+                served,
                 load=load,
                 external=External.from_environment(),
                 report=lambda line: console.print(line, style="dim", highlight=False),
             )
             try:
-                _prepare(state, models)
+                _prepare(state, served)
             except BaseException:
                 stack.stop(state)
                 raise
@@ -72,13 +74,15 @@ def _prepare(state: StackState, models: Path) -> None:
     asyncio.run(announce_live(models, state.kafka_bootstrap, state.triton_url))
 
 
-def _running(folder: Path, console: Console) -> StackState | None:
+def _running(folder: Path, models: Path | None, console: Console) -> StackState | None:
     """The stack that already runs in the folder; one that has lost a server is stopped."""
     state = load_state(folder)
     if state is None:
         return None
     lost = [server.title for server in check(state) if not server.running]
     if not lost:
+        if models is not None and models.absolute() != Path(state.models):
+            raise CommandError(f"a stack that serves {state.models} is running: `genrestream down` stops it")
         console.print("already running", style="dim")
         return state
     console.print(f"{', '.join(lost)} stopped meanwhile: starting anew", style="yellow")

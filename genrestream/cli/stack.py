@@ -24,9 +24,10 @@ def register(app: typer.Typer) -> None:
 
 
 def up(
-    models: Annotated[Path, typer.Option("--models", help="The model repository that Triton serves.")] = Path(
-        "triton_models"
-    ),
+    models: Annotated[
+        Path | None,
+        typer.Option("--models", help="The model repository that Triton serves. [default: triton_models]"),
+    ] = None,
     directory: Directory = None,
     load: Annotated[
         list[str] | None, typer.Option("--load", help="A model to load from the start; repeatable.")

@@ -1,5 +1,6 @@
 """`genrestream worker`: label what arrives."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,7 +25,11 @@ def worker(
     ] = None,
     kind: Annotated[list[Kind] | None, typer.Option(help="Only this kind; may be given again.")] = None,
     models: Annotated[
-        Path | None, typer.Option(help="The model repository that Triton serves. [default: triton_models]")
+        Path | None,
+        typer.Option(
+            help="The model repository that Triton serves. "
+            "[default: that of `genrestream up`, else triton_models]"
+        ),
     ] = None,
     media_root: Annotated[
         Path | None, typer.Option(help="Allow file:// media under this folder.", file_okay=False, exists=True)
@@ -49,12 +54,14 @@ def worker(
         "media_root": media_root,
         "http_port": http_port,
     }
+    addresses = resolve_addresses()
+    if models is None and addresses.models is not None and "GENRESTREAM_MODELS" not in os.environ:
+        given["models"] = addresses.models
     try:
         settings = WorkerSettings(**{field: value for field, value in given.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
         raise CommandError(f"setting {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-    addresses = resolve_addresses()
     try:
         run_worker(settings, addresses.kafka_bootstrap, addresses.redis_url, addresses.triton_url, log_level)
     except WorkerFailure as failure:

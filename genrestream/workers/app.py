@@ -7,12 +7,14 @@ ledger.py (what may be committed).
 
 import asyncio
 import logging
+import os
 import signal
+import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NoReturn
+from typing import NoReturn, Self
 
 import uvloop
 from faust.types import TP
@@ -46,6 +48,10 @@ WATCH_EVERY_S = 1.0
 """How often lag and liveness are looked at."""
 
 
+FORCED_EXIT_AFTER_S = 15.0
+"""How long after the end of the drain a worker may take to close everything."""
+
+
 class WorkerFailure(Exception):  # noqa: N818 - the worker's last words, for people
     """The worker cannot go on; the text says why in one line."""
 
@@ -64,14 +70,20 @@ def run_worker(
         for chatty in ("aiokafka", "faust", "mode"):
             logging.getLogger(chatty).setLevel(logging.WARNING)
     keep_freed_memory()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with _ForcedExit() as forced_exit, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            runner.run(_run(settings, kafka_bootstrap, redis_url, triton_url))
+            runner.run(_run(settings, kafka_bootstrap, redis_url, triton_url, forced_exit))
         except (KafkaUnavailableError, PortUnavailableError) as error:
             raise WorkerFailure(str(error)) from error
 
 
-async def _run(settings: WorkerSettings, kafka_bootstrap: str, redis_url: str, triton_url: str) -> None:
+async def _run(
+    settings: WorkerSettings,
+    kafka_bootstrap: str,
+    redis_url: str,
+    triton_url: str,
+    forced_exit: "_ForcedExit",
+) -> None:
     stop = _Stop()
     metrics = WorkerMetrics(__version__)
     async with AsyncExitStack() as stack:
@@ -163,12 +175,39 @@ async def _run(settings: WorkerSettings, kafka_bootstrap: str, redis_url: str, t
         try:
             await _until_told(stop, service, metrics, triton)
         finally:
-            if not await service.stop(settings.drain_deadline_s):
-                log.warning(
-                    "stopped with work in flight after %g s; it is read again", settings.drain_deadline_s
-                )
+            forced_exit.arm(settings.drain_deadline_s + FORCED_EXIT_AFTER_S)
+            await service.stop(settings.drain_deadline_s)
     if stop.failure is not None:
         raise WorkerFailure(stop.failure)
+
+
+class _ForcedExit:
+    """Ends the process at a stated time should it not have ended by itself.
+
+    Faust and its clients swallow cancellations, so a Kafka that hangs could hold a worker for ever. Ending in
+    the middle is safe: what is not committed is read again.
+    """
+
+    def __init__(self) -> None:
+        self._timer: threading.Timer | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def arm(self, after_s: float) -> None:
+        """Set the time, counted from now."""
+        self._timer = threading.Timer(after_s, _exit_by_force)
+        self._timer.daemon = True
+        self._timer.start()
+
+
+def _exit_by_force() -> NoReturn:
+    log.error("something does not close; ending all the same: what is in flight is read again")
+    os._exit(1)
 
 
 class _Stop:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sized
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,20 +18,39 @@ log = logging.getLogger(__name__)
 AgentBody = Callable[[faust.StreamT[Any]], Awaitable[None]]
 
 
+NEVER_S = 365 * 24 * 3600.0
+CLOSING_S = 5.0
+"""For leaving the group and closing connections, after what was in flight is done or given up."""
+
+
 class DrainingApp(faust.App):
-    """Faust's application, whose wait for what is in flight at a rebalance has an end."""
+    """Faust's application, whose waits for what is in flight have an end.
+
+    Cancelling such a wait does not end it: Faust takes the cancellation for an acknowledgement and waits on.
+    It ends when nothing is left to wait for.
+    """
 
     rebalance_drain_s: float = 10.0
+    stop_drain_s: float = 20.0
+    gave_up = 0
+    """Messages that were in flight when the time for a drain was over. They are not committed: they are read
+    again, by this worker or another, and their labels carry the same revision."""
 
     async def _consumer_wait_empty(self, consumer: faust.types.transports.ConsumerT, logger: Any) -> None:
+        drain_s = self.stop_drain_s if self.should_stop else self.rebalance_drain_s
+        end = asyncio.get_running_loop().call_later(drain_s, self._give_up, consumer, drain_s)
         try:
-            async with asyncio.timeout(self.rebalance_drain_s):
-                await super()._consumer_wait_empty(consumer, logger)
-        except TimeoutError:
-            # Waiting on would cost the membership. What is in flight is read again by the partitions' next
-            # owner; its labels carry the same revision, and its acknowledgement is dropped by the ledger.
-            log.warning("gave up %d messages in flight at a rebalance", len(consumer.unacked))
-            consumer.unacked.clear()
+            await super()._consumer_wait_empty(consumer, logger)
+        finally:
+            end.cancel()
+
+    def _give_up(self, consumer: faust.types.transports.ConsumerT, drain_s: float) -> None:
+        # Waiting on at a rebalance would cost the membership.
+        log.warning(
+            "%d messages still in flight after %g s: they are read again", len(consumer.unacked), drain_s
+        )
+        self.gave_up += len(consumer.unacked)
+        consumer.unacked.clear()
 
 
 def build_faust(
@@ -47,7 +66,7 @@ def build_faust(
     commit_interval_s: float,
     rebalance_drain_s: float,
     scratch: Path,
-) -> faust.App:
+) -> DrainingApp:
     """The application, with `agent` reading the topic of each kind.
 
     `on_revoked` is told the partitions that were taken away, after the wait for what was in flight.
@@ -74,6 +93,10 @@ def build_faust(
         stream_buffer_maxsize=max_buffered_messages,
         # Waits at a rebalance and at the end for what is in flight; False would lose it.
         stream_wait_empty=True,
+        # Faust's watch for streams that stand still says so in pages of text a partition, every few seconds,
+        # also of those that wait for Triton on purpose. Lag, oldest age and liveness say it here.
+        stream_processing_timeout=NEVER_S,
+        broker_commit_livelock_soft_timeout=NEVER_S,
         topic_allow_declare=False,
         topic_disable_leader=True,
         web_enabled=False,
@@ -91,12 +114,19 @@ def build_faust(
     return app
 
 
+def _count_what_is_waited_for(record: logging.LogRecord) -> bool:
+    """Say how many messages a drain waits for, where Faust lists them all, many pages long."""
+    if str(record.msg).endswith("wait_empty: Waiting for tasks %r") and isinstance(record.args, tuple):
+        record.msg, record.args = "draining: %d messages in flight", (len(cast(Sized, record.args[0])),)
+    return True
+
+
 class FaustService:
     """Starts and stops the application within this process's own event loop."""
 
-    def __init__(self, app: faust.App) -> None:
+    def __init__(self, app: DrainingApp) -> None:
         self._app = app
-        self._crashed: asyncio.Task[None] | None = None
+        logging.getLogger("faust.transport.drivers.aiokafka").addFilter(_count_what_is_waited_for)
 
     async def start(self) -> None:
         """Join the group and begin to read."""
@@ -109,14 +139,15 @@ class FaustService:
         reason: BaseException | None = self._app.crash_reason
         return reason
 
-    async def stop(self, deadline_s: float) -> bool:
-        """Drain what is in flight, commit, leave; False when the deadline passed first."""
-        try:
-            async with asyncio.timeout(deadline_s):
-                await self._app.stop()
-        except TimeoutError:
-            return False
-        return True
+    async def stop(self, drain_s: float) -> bool:
+        """Drain what is in flight, commit, leave; False when some of that was not done in time."""
+        self._app.stop_drain_s = drain_s
+        stopping = asyncio.create_task(self._app.stop())
+        # Not `timeout`: Faust does not end because it is cancelled.
+        await asyncio.wait({stopping}, timeout=drain_s + CLOSING_S)
+        if stopping.done():
+            stopping.result()
+        return stopping.done() and not self._app.gave_up
 
     def assignment(self) -> set[TP]:
         """The partitions that this worker reads now; empty during a rebalance."""

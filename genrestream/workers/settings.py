@@ -69,7 +69,9 @@ class WorkerSettings(BaseSettings):
         default=10.0, gt=0, description="For what is in flight when partitions are taken away."
     )
     drain_deadline_s: float = Field(
-        default=20.0, gt=0, description="For what is in flight when asked to stop."
+        default=20.0,
+        gt=0,
+        description="For what is in flight when asked to stop; the process ends at most 15 s after it.",
     )
     stuck_after_s: float = Field(
         default=300.0, gt=0, description="Liveness fails when a message has been in flight for so long."

@@ -8,6 +8,7 @@ from genrestream.ops.worker_process import WorkerProcess
 from genrestream.schemas import Kind, Podcast, Revision
 from tests.end_to_end.conftest import StartWorker
 from tests.end_to_end.harness import Outside
+from tests.end_to_end.proxy import proxy
 
 
 def podcasts(count: int, title: str = "Markets and money") -> list[Podcast]:
@@ -92,3 +93,25 @@ async def test_sigterm_drains_and_another_worker_goes_on(start_worker: StartWork
     await publishing
     await outside.wait_for([item.id for item in items])
     assert [item.id for item in items if len(outside.seen.records[item.id]) > 1] == []
+
+
+async def test_a_drain_ends_in_its_time(start_worker: StartWorker, outside: Outside) -> None:
+    """Claim: a worker whose items wait for a Triton that hangs ends soon after its drain deadline, and what
+    it had in flight is labelled by the next one.
+    """
+    async with proxy(outside.addresses.triton_url) as triton:
+        leaver = await asyncio.to_thread(
+            start_worker, "e2e-a", TRITON_URL=triton.address, GENRESTREAM_DRAIN_DEADLINE_S="1"
+        )
+        triton.stall()
+        items = podcasts(200)
+        await outside.publish([item_message(item) for item in items])
+        async with asyncio.timeout(30):
+            while "genrestream_items_in_flight 2" not in await asyncio.to_thread(leaver.metrics):
+                await asyncio.sleep(0.05)
+        # Far more than a second, far less than the 30 s that a request to Triton may take.
+        assert await asyncio.to_thread(leaver.stop, 15) == 0
+        assert outside.seen.records == {}
+    await asyncio.to_thread(start_worker, "e2e-a")
+    await outside.wait_for([item.id for item in items])
+    assert [item.id for item in items if len(outside.seen.records[item.id]) != 1] == []

@@ -256,6 +256,11 @@ class TestCommands:
             assert again.returncode == 0, again.stderr
             assert "already running" in again.stderr
             assert json.loads(again.stdout)["redis_url"] == state.redis_url
+            other = self.run(tmp_path, "up", "--models", "elsewhere", **named)
+            assert other.returncode == 1
+            assert other.stderr == (
+                f"genrestream: a stack that serves {models_dir} is running: `genrestream down` stops it\n"
+            )
             shown = self.run(tmp_path, "status", "--json")
             servers = {server["name"]: server for server in json.loads(shown.stdout)["servers"]}
             assert (servers["redis"]["ready"], servers["kafka"]["pid"]) == (True, None)

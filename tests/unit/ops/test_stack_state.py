@@ -1,6 +1,7 @@
 """The state of a stack on disk, and the addresses that commands read from it."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -60,7 +61,10 @@ def test_addresses_come_from_the_running_stack(state):
     """With no variable set, all three are the stack's."""
     state.save()
     assert resolve_addresses() == Addresses(
-        kafka_bootstrap="127.0.0.1:21001", redis_url="redis://127.0.0.1:21002/0", triton_url="127.0.0.1:21003"
+        kafka_bootstrap="127.0.0.1:21001",
+        redis_url="redis://127.0.0.1:21002/0",
+        triton_url="127.0.0.1:21003",
+        models=Path(state.models),
     )
 
 
@@ -70,6 +74,13 @@ def test_a_variable_overrides_the_stack(state, monkeypatch):
     monkeypatch.setenv("KAFKA_BOOTSTRAP", "broker:9092")
     found = resolve_addresses()
     assert (found.kafka_bootstrap, found.triton_url) == ("broker:9092", "127.0.0.1:21003")
+
+
+def test_the_models_are_those_of_the_stack_s_own_triton(state, monkeypatch):
+    """What the stack serves says nothing about the models of another Triton."""
+    state.save()
+    monkeypatch.setenv("TRITON_URL", "triton:8001")
+    assert resolve_addresses().models is None
 
 
 def test_without_a_stack_the_error_says_what_to_run(monkeypatch):
