@@ -21,7 +21,7 @@ from genrestream.ops.errors import StackError
 from genrestream.ops.state import External, StackState, load_state, stack_directory
 from genrestream.ops.status import ServerStatus, check
 from genrestream.repository import RepositoryError
-from genrestream.workers.announce import announce_live
+from genrestream.workers.announce import announce_live, heads_elsewhere
 from genrestream.workers.errors import KafkaUnavailableError
 from genrestream.workers.topics import BrokerUnavailable, TopicsError, create_topics
 from genrestream.workers.triton_control import ModelServerError
@@ -61,17 +61,25 @@ def start(directory: Path | None, models: Path | None, load: Sequence[str], *, a
                 report=lambda line: console.print(line, style="dim", highlight=False),
             )
             try:
-                _prepare(state, served)
+                _prepare(state, served, console)
             except BaseException:
                 stack.stop(state)
                 raise
         _show(state, check(state), as_json=as_json)
 
 
-def _prepare(state: StackState, models: Path) -> None:
+def _prepare(state: StackState, models: Path, console: Console) -> None:
     """What workers need to begin: the topics, and the live releases loaded and announced."""
     create_topics(state.kafka_bootstrap)
     asyncio.run(announce_live(models, state.kafka_bootstrap, state.triton_url))
+    for head in asyncio.run(heads_elsewhere(models, state.kafka_bootstrap)):
+        console.print(
+            f"{head} is announced on this Kafka, and not live in {models}: items of its kind wait for it. "
+            f"`genrestream retire {head}` ends that.",
+            style="yellow",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def _running(folder: Path, models: Path | None, console: Console) -> StackState | None:

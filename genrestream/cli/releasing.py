@@ -16,6 +16,7 @@ from genrestream.cli.one_line import one_line_errors
 from genrestream.ops.state import External
 from genrestream.repository import Repository
 from genrestream.repository.golden import Golden
+from genrestream.repository.layout import kind_and_task
 from genrestream.schemas.releases import Release, ReleaseAction
 from genrestream.training.release import (
     Offline,
@@ -44,6 +45,7 @@ def register(app: typer.Typer) -> None:
     app.command(rich_help_panel="Models")(release)
     app.command(rich_help_panel="Models")(releases)
     app.command(rich_help_panel="Models")(rollback)
+    app.command(rich_help_panel="Models")(retire)
 
 
 def release(
@@ -83,6 +85,33 @@ def rollback(
         target = choose_rollback(repository, head, to)
         _run(roll_back(repository, target, _servers(repository, offline=offline)))
     _tell(target, "rolled back to", offline=offline, as_json=as_json)
+
+
+def retire(
+    head: Annotated[str, typer.Argument(metavar="HEAD", help="KIND-TASK, such as podcast-genres.")],
+    models: Models = Path("triton_models"),
+    as_json: Json = False,
+) -> None:
+    """Take a head out of service: items are labelled for its task no more. The labels that are there stay.
+
+    Its versions stay in the model repository; `genrestream rollback HEAD --to VERSION` brings one back.
+    """
+    from genrestream.workers.announce import read_announcements  # noqa: PLC0415 - loads the Kafka client
+    from genrestream.workers.announce import retire as announce_retired  # noqa: PLC0415
+
+    with one_line_errors():
+        kind, task = kind_and_task(head)
+        repository = Repository(models)
+        bootstrap = resolve_addresses().kafka_bootstrap
+        announced = [one.announcement.release for one in _run(read_announcements(bootstrap))]
+        known = any((release.kind, release.task) == (kind, task) for release in announced)
+        if not known and repository.live(head) is None:
+            raise CommandError(f"{head} is not in service")
+        _run(announce_retired(bootstrap, kind, task))
+        repository.restore_live(head, None)
+    typer.echo(
+        json.dumps({"kind": kind, "task": task, "retired": True}) if as_json else f"{head} is out of service"
+    )
 
 
 def releases(models: Models = Path("triton_models"), as_json: Json = False) -> None:

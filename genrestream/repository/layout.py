@@ -63,6 +63,18 @@ def head_name(kind: Kind, task: str) -> str:
     return f"{kind}-{task}"
 
 
+def kind_and_task(head: str) -> tuple[Kind, str]:
+    """What `head_name` made the name of.
+
+    Raises:
+        RepositoryError: it is the name of no head.
+    """
+    kind, _, task = head.partition("-")
+    if kind not in set(Kind) or not is_model_name(task):
+        raise RepositoryError(f"no name of a head: {head!r} (KIND-TASK, such as podcast-genres)")
+    return Kind(kind), task
+
+
 def version_numbers(directory: Path) -> list[int]:
     """The complete versions in a model's folder, ascending; empty if there is no such folder."""
     if not directory.is_dir():

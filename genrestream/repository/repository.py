@@ -12,6 +12,7 @@ from genrestream.repository.errors import RepositoryError
 from genrestream.repository.layout import (
     CANDIDATES,
     CONFIG,
+    LIVE_POINTER,
     candidates_dir,
     head_name,
     is_model_name,
@@ -173,6 +174,14 @@ class Repository:
         pointer = next_pointer(read_live(directory), live, action, announced_at)
         write_live(directory, pointer)
         return pointer
+
+    def restore_live(self, head: str, pointer: LivePointer | None) -> None:
+        """Put back the pointer that was there before; None: the head is live no more."""
+        directory = model_dir(self.root, head)
+        if pointer is not None:
+            write_live(directory, pointer)
+        else:
+            (directory / LIVE_POINTER).unlink(missing_ok=True)
 
     def served(self) -> dict[str, list[int]]:
         """What Triton has to hold, versions by model: live heads, those before them, and their encoders."""

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from genrestream.repository import CONFIG, GOLDEN, GRAPH, Candidate, Graph, Repository
 from genrestream.repository.golden import Golden, check_golden, read_golden
-from genrestream.repository.layout import LIVE_POINTER, UNFINISHED, head_name, model_dir
-from genrestream.repository.live import LivePointer, write_live
+from genrestream.repository.layout import UNFINISHED, head_name
 from genrestream.schemas.releases import Release, ReleaseAction
 from genrestream.schemas.tensors import CONFIDENCES
 from genrestream.training.errors import TrainingError
@@ -110,18 +109,20 @@ def choose_rollback(repository: Repository, head: str, version: int | None) -> R
     """The release to go back to: the named version, else the one that was live before.
 
     Raises:
-        TrainingError: the head is not live, or there is no such version.
+        TrainingError: the head was never released, is retired, or there is no such version.
     """
-    live = repository.live(head)
-    if live is None:
-        raise TrainingError(f"{head} was never released: there is nothing to roll back")
     releases = repository.releases(head)
+    if not releases:
+        raise TrainingError(f"{head} was never released: there is nothing to roll back")
     if version is not None:
         found = [known for known in releases if known.version == version]
         if not found:
             there = ", ".join(str(known.version) for known in releases)
             raise TrainingError(f"no version {version} of {head} (there are: {there})")
         return found[-1]
+    live = repository.live(head)
+    if live is None:
+        raise TrainingError(f"{head} is retired: say with --to which version is to be live again")
     if live.previous is None:
         raise TrainingError(f"no version of {head} was live before version {live.version}")
     return repository.release(live.previous.model, live.previous.version)
@@ -156,17 +157,9 @@ async def _make_live(
     try:
         await servers.announce(release, action)
     except BaseException:
-        _restore_pointer(repository, head, before)
+        repository.restore_live(head, before)
         raise
     repository.write_config(release.model)
-
-
-def _restore_pointer(repository: Repository, head: str, before: LivePointer | None) -> None:
-    directory = model_dir(repository.root, head)
-    if before is not None:
-        write_live(directory, before)
-    else:
-        (directory / LIVE_POINTER).unlink(missing_ok=True)
 
 
 def _withdraw(repository: Repository, release: Release) -> None:

@@ -18,12 +18,14 @@ from pydantic import ValidationError
 
 from genrestream.repository import GOLDEN, Repository
 from genrestream.repository.golden import check_golden, read_golden
+from genrestream.repository.layout import head_name
 from genrestream.schemas.headers import RELEASE_EVENT_TYPE
+from genrestream.schemas.items import Kind
 from genrestream.schemas.releases import Release, ReleaseAction, ReleaseAnnouncement, release_key
 from genrestream.schemas.topics import RELEASES
 from genrestream.workers.cloud_events import event_headers
 from genrestream.workers.errors import DeliveryImpossibleError, KafkaUnavailableError
-from genrestream.workers.producer import KafkaProducer
+from genrestream.workers.producer import Headers, KafkaProducer
 from genrestream.workers.triton_control import TritonControl
 
 log = logging.getLogger(__name__)
@@ -92,15 +94,7 @@ async def announce(kafka_bootstrap: str, release: Release, action: ReleaseAction
     key = release_key(release.kind, release.task)
     event_id = f"{key}:{release.model}:{release.version}:{announcement.announced_at.timestamp():.6f}"
     headers = event_headers(RELEASE_EVENT_TYPE, event_id, announcement.announced_at)
-    value = announcement.model_dump_json().encode()
-    producer = KafkaProducer(kafka_bootstrap, CLIENT_ID)
-    with _one_line(kafka_bootstrap):
-        async with asyncio.timeout(DEADLINE_S):
-            try:
-                await producer.start()
-                await producer.deliver(RELEASES.name, key.encode(), value, headers)
-            finally:
-                await producer.stop()
+    await _deliver(kafka_bootstrap, key, announcement.model_dump_json().encode(), headers)
     newest = [
         found for found in await read_announcements(kafka_bootstrap) if found.announcement == announcement
     ]
@@ -109,8 +103,47 @@ async def announce(kafka_bootstrap: str, release: Release, action: ReleaseAction
     return newest[-1]
 
 
+async def retire(kafka_bootstrap: str, kind: Kind, task: str) -> None:
+    """Announce that the task has no release any more; return once all in-sync replicas have it.
+
+    Workers label no more items for the task; the labels that are there stay.
+
+    Raises:
+        KafkaUnavailableError: Kafka does not take it in time, or refuses it.
+    """
+    key = release_key(kind, task)
+    now = datetime.now(UTC)
+    headers = event_headers(RELEASE_EVENT_TYPE, f"{key}:retired:{now.timestamp():.6f}", now)
+    await _deliver(kafka_bootstrap, key, None, headers)
+
+
+async def _deliver(kafka_bootstrap: str, key: str, value: bytes | None, headers: Headers) -> None:
+    producer = KafkaProducer(kafka_bootstrap, CLIENT_ID)
+    with _one_line(kafka_bootstrap):
+        async with asyncio.timeout(DEADLINE_S):
+            try:
+                await producer.start()
+                await producer.deliver(RELEASES.name, key.encode(), value, headers)
+            finally:
+                await producer.stop()
+
+
+async def heads_elsewhere(repository_root: Path, kafka_bootstrap: str) -> list[str]:
+    """Heads that are announced, and not live in this repository: their kinds cannot be labelled from it.
+
+    Raises:
+        KafkaUnavailableError: no broker answers in time.
+    """
+    repository = Repository(repository_root)
+    live = {head for head in repository.heads() if repository.live(head) is not None}
+    found = [one.announcement.release for one in await read_announcements(kafka_bootstrap)]
+    return sorted({head_name(release.kind, release.task) for release in found} - live)
+
+
 async def read_announcements(kafka_bootstrap: str) -> list[Announced]:
-    """All announcements that the compacted topic still holds, the oldest first; unreadable ones are left out.
+    """All announcements that the compacted topic still holds, the oldest first.
+
+    Without those of retired tasks and unreadable ones.
 
     Raises:
         KafkaUnavailableError: no broker answers in time, or the topic is not there.
@@ -141,7 +174,10 @@ async def _read_all(consumer: AIOKafkaConsumer, kafka_bootstrap: str) -> list[An
     while await consumer.position(partition) < end:
         batches = await consumer.getmany(partition, timeout_ms=POLL_MS)
         for record in batches.get(partition, []):
-            if record.value is None or record.offset >= end:
+            if record.offset >= end:
+                continue
+            if record.value is None:
+                found = [one for one in found if _key(one.announcement.release) != record.key]
                 continue
             try:
                 announcement = ReleaseAnnouncement.model_validate_json(record.value)
@@ -150,6 +186,10 @@ async def _read_all(consumer: AIOKafkaConsumer, kafka_bootstrap: str) -> list[An
                 continue
             found.append(Announced(record.offset, announcement))
     return found
+
+
+def _key(release: Release) -> bytes:
+    return release_key(release.kind, release.task).encode()
 
 
 @contextmanager

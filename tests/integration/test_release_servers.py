@@ -14,7 +14,7 @@ import pytest
 from genrestream.ops.stack import local_stack
 from genrestream.ops.state import StackState
 from genrestream.repository import Repository, RepositoryError, add_candidate
-from genrestream.workers.announce import announce_live, read_announcements
+from genrestream.workers.announce import announce_live, heads_elsewhere, read_announcements
 from genrestream.workers.errors import KafkaUnavailableError
 from genrestream.workers.topics import create_topics
 from genrestream.workers.triton_control import ModelServerError, TritonControl
@@ -130,6 +130,32 @@ async def test_an_offline_release_is_announced_at_the_next_start(own_stack, mode
     announced = await announce_live(models, own_stack.kafka_bootstrap, own_stack.triton_url)
     assert [found.announcement.release.model for found in announced] == [HEAD]
     assert (await live_versions(own_stack))[HEAD] == announced[0].announcement.release.version != before
+
+
+async def test_a_retired_head_is_out_of_service_until_it_is_rolled_back_to(own_stack, models):
+    """Kafka and the folder both forget it, its versions stay, and retiring it twice is an error."""
+    head = "event-genres"
+    await announce_live(models, own_stack.kafka_bootstrap, own_stack.triton_url)
+    done = command(own_stack, "retire", head, "--models", str(models))
+    assert (done.stdout, done.returncode) == ("event-genres is out of service\n", 0), done.stderr
+    assert head not in await live_versions(own_stack)
+    assert await announce_live(models, own_stack.kafka_bootstrap, own_stack.triton_url) == []
+    again = command(own_stack, "retire", head, "--models", str(models))
+    assert (again.stderr, again.returncode) == ("genrestream: event-genres is not in service\n", 1)
+    back = command(own_stack, "rollback", head, "--to", "1", "--models", str(models))
+    assert back.stdout == "rolled back to event-genres version 1 and announced\n", back.stderr
+    assert (await live_versions(own_stack))[head] == 1
+
+
+async def test_heads_of_another_repository_are_named_and_can_be_retired(own_stack, models, tmp_path):
+    """Whoever starts a stack with other models learns what its Kafka still waits for."""
+    await announce_live(models, own_stack.kafka_bootstrap, own_stack.triton_url)
+    other = tmp_path / "triton_models"
+    shutil.copytree(models, other)
+    (other / "track-genres" / "live.json").unlink()
+    assert await heads_elsewhere(other, own_stack.kafka_bootstrap) == ["track-genres"]
+    assert command(own_stack, "retire", "track-genres", "--models", str(other)).returncode == 0
+    assert await heads_elsewhere(other, own_stack.kafka_bootstrap) == []
 
 
 @pytest.mark.parametrize("server", ["TRITON_URL", "KAFKA_BOOTSTRAP"])

@@ -148,6 +148,10 @@ def test_what_cannot_be_chosen_is_said(repository):
         choose_rollback(repository, HEAD, 7)
     with pytest.raises(TrainingError, match="podcast-moods was never released"):
         choose_rollback(repository, "podcast-moods", None)
+    repository.restore_live(HEAD, None)
+    with pytest.raises(TrainingError, match="podcast-genres is retired: say with --to which version"):
+        choose_rollback(repository, HEAD, None)
+    assert choose_rollback(repository, HEAD, 1).version == 1
     train_again(repository)
     track = repository.release("track-genres", 1)
     files = {
