@@ -32,7 +32,7 @@ def rebuild(as_json: Json = False) -> None:
     those of `genrestream up`, or of KAFKA_BOOTSTRAP and REDIS_URL.
     """
     outcomes = asyncio.run(_rebuild())
-    counts = {name: outcomes[name] for name in ("written", "unchanged", "stale", "unreadable")}
+    counts = {name: outcomes[name] for name in ("written", "unchanged", "stale", "unreadable", "refused")}
     if as_json:
         typer.echo(orjson.dumps(counts).decode())
     else:
@@ -56,9 +56,10 @@ async def _rebuild() -> Counter[str]:
     try:
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
             bar = progress.add_task("labels", total=None)
-            return await copy(
+            outcomes = await copy(
                 bootstrap, cache, lambda done, total: progress.update(bar, completed=done, total=total)
             )
+        return Counter({outcome.value: count for outcome, count in outcomes.items()})
     except (CacheUnavailableError, KafkaUnavailableError) as error:
         raise CommandError(str(error)) from error
     finally:

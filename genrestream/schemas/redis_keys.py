@@ -41,3 +41,8 @@ def expiries_key(kind: Kind) -> str:
 def removal_key(kind: Kind, item_id: str) -> str:
     """A string, the item offset of the removal: what is not newer is not written."""
     return f"removed:v1:{kind}:{item_id}"
+
+
+FILLED_KEY = "filled:v1"
+"""A hash, a field a partition of the label topic: the `run_id` of the Redis server to which all of that
+partition was copied. Another run of the server may have lost what this one had."""

@@ -1,8 +1,8 @@
 """The wiring of a worker: settings become plain arguments here, and nowhere else.
 
 An item's way: stream.py (Kafka to messages) -> pipeline.py, which calls intake.py, gather.py (media.py),
-features/ (in feature_pool.py), encode.py and fuse.py (triton.py), decide.py, publish.py and cache.py ->
-ledger.py (what may be committed).
+features/ (in feature_pool.py), encode.py and fuse.py (triton.py), decide.py and publish.py -> ledger.py (what
+may be committed). From the label topic, cache_view.py copies to Redis (cache.py).
 """
 
 import asyncio
@@ -24,6 +24,7 @@ from genrestream.repository import Repository
 from genrestream.schemas import Kind
 from genrestream.workers.budget import Budget
 from genrestream.workers.cache import RedisCache
+from genrestream.workers.cache_view import CacheView
 from genrestream.workers.dead_letters import DeadLetterPublisher, StormLimit
 from genrestream.workers.errors import KafkaUnavailableError, PortUnavailableError
 from genrestream.workers.faust_app import FaustService, build_faust
@@ -114,6 +115,7 @@ async def _run(
         stack.push_async_callback(producer.stop)
         cache = RedisCache(redis_url)
         stack.push_async_callback(cache.close)
+        await stack.enter_async_context(CacheView(kafka_bootstrap, settings.group, cache, metrics))
         releases = await stack.enter_async_context(
             ReleaseFollower(kafka_bootstrap, Repository(settings.models), inference.is_model_ready, metrics)
         )
@@ -123,7 +125,6 @@ async def _run(
                 features=features,
                 inference=inference,
                 labels=LabelPublisher(producer),
-                cache=cache,
                 dead_letters=DeadLetterPublisher(producer),
                 releases=releases,
             ),

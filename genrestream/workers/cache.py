@@ -11,10 +11,12 @@ keys of several slots, so Redis Cluster is not supported; a primary with replica
 """
 
 import logging
-from collections.abc import Sequence
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import sha1
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from pydantic import ValidationError
 from redis.asyncio import Redis
@@ -25,6 +27,7 @@ from redis.exceptions import RedisError
 from genrestream.schemas.items import Kind
 from genrestream.schemas.labels import LabelRecord
 from genrestream.schemas.redis_keys import (
+    FILLED_KEY,
     LABELS_TTL_S,
     REMOVAL_TTL_S,
     expiries_key,
@@ -34,7 +37,7 @@ from genrestream.schemas.redis_keys import (
     removal_key,
     revisions_key,
 )
-from genrestream.workers.errors import CacheUnavailableError
+from genrestream.workers.errors import CacheRefusedError, CacheUnavailableError
 from genrestream.workers.protocols import CacheOutcome
 from genrestream.workers.script_pipeline import Argument, PipelineLimits, Script, ScriptPipeline
 
@@ -51,6 +54,15 @@ def _script(name: str) -> Script:
 
 WRITE = _script("cache_write.lua")
 REMOVE = _script("cache_remove.lua")
+END_FILL = _script("cache_end_fill.lua")
+
+
+@contextmanager
+def _raised_as_unavailable() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise CacheUnavailableError(f"Redis: {error}") from error
 
 
 class RankedItem(NamedTuple):
@@ -121,10 +133,9 @@ class RedisCache:
             CacheUnavailableError: Redis does not answer, or holds what is no label record.
         """
         try:
-            fields: Any = await self._redis.hgetall(labels_key(kind, item_id))
+            with _raised_as_unavailable():
+                fields: Any = await self._redis.hgetall(labels_key(kind, item_id))
             return {task.decode(): LabelRecord.model_validate_json(record) for task, record in fields.items()}
-        except (RedisError, OSError) as error:
-            raise CacheUnavailableError(f"Redis: {error}") from error
         except ValidationError as error:
             raise CacheUnavailableError(
                 f"Redis: {labels_key(kind, item_id)} holds no label record"
@@ -139,16 +150,57 @@ class RedisCache:
         wanted = min(count, MAX_TOP)
         found: list[RankedItem] = []
         start = 0
-        try:
+        with _raised_as_unavailable():
             while len(found) < wanted:
                 page = await self._page(kind, task, label, start, wanted)
                 if page is None:
                     break
                 found += page
                 start += wanted
-        except (RedisError, OSError) as error:
-            raise CacheUnavailableError(f"Redis: {error}") from error
         return found[:wanted]
+
+    async def unfilled(self, partitions: Sequence[int]) -> list[int]:
+        """Which of these partitions of the label topic this run of the Redis server does not have whole.
+
+        Raises:
+            CacheUnavailableError: Redis does not answer.
+        """
+        if not partitions:
+            return []
+        with _raised_as_unavailable():
+            run_id = await self._run_id()
+            # redis-py's types are those of its synchronous client too.
+            filled: Any = await cast(Any, self._redis.hmget(FILLED_KEY, [str(each) for each in partitions]))
+        return [
+            partition
+            for partition, by in zip(partitions, filled, strict=True)
+            if by is None or by.decode() != run_id
+        ]
+
+    async def begin_fill(self, partitions: Sequence[int]) -> str:
+        """Note that these partitions are being copied; the token to end it with.
+
+        Raises:
+            CacheUnavailableError: Redis does not answer.
+        """
+        with _raised_as_unavailable():
+            token = f"{await self._run_id()} {secrets.token_hex(8)}"
+            await cast(Any, self._redis.hset(FILLED_KEY, mapping={str(each): token for each in partitions}))
+        return token
+
+    async def end_fill(self, partitions: Sequence[int], token: str) -> None:
+        """Note that they are copied, unless Redis lost the beginning of it meanwhile.
+
+        Raises:
+            CacheUnavailableError: Redis does not answer.
+        """
+        run_id = token.partition(" ")[0]
+        for partition in partitions:
+            await self._scripts.run(END_FILL, [FILLED_KEY], [partition, token, run_id])
+
+    async def _run_id(self) -> str:
+        server: dict[str, Any] = await self._redis.info("server")
+        return str(server["run_id"])
 
     async def close(self) -> None:
         """Answer what waits and close the connections."""
@@ -182,6 +234,9 @@ class RedisCache:
         )
         try:
             return CacheOutcome((await self._scripts.run(script, keys, arguments)).decode())
+        except CacheRefusedError as error:
+            log.warning("%s %s cannot be cached: %s", kind, item_id, error)
+            return CacheOutcome.REFUSED
         except CacheUnavailableError as error:
             log.debug("%s %s is not in the cache: %s", kind, item_id, error)
             return CacheOutcome.FAILED

@@ -25,6 +25,10 @@ class CacheUnavailableError(Exception):
     """Redis does not answer as it should; one line for people. Writing never raises it, reading does."""
 
 
+class CacheRefusedError(Exception):
+    """Redis refuses this write for good: a key of ours holds what none of ours does."""
+
+
 class InferenceUnavailable(Exception):  # noqa: N818 - says what to do: try again
     """Triton cannot be reached, is not ready, or took too long: try the batch again."""
 

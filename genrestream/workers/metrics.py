@@ -19,7 +19,7 @@ from genrestream.schemas.releases import Release
 from genrestream.workers.observe import Stage
 from genrestream.workers.protocols import CacheOutcome
 
-Retried = Literal["kafka", "triton", "media", "releases"]
+Retried = Literal["kafka", "triton", "redis", "media", "releases"]
 """What is tried again; a metric's label."""
 
 STAGE_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -52,7 +52,7 @@ ITEMS = Metric(
 STAGE_SECONDS = Metric(
     "genrestream_stage_seconds",
     "histogram",
-    "Time in a stage: of one item, or of its micro-batch in features, encode and fuse.",
+    "Time in a stage: of one item, or of its batch in features, encode, fuse and cache.",
     {"stage": tuple(Stage)},
     STAGE_BUCKETS_S,
 )
@@ -108,8 +108,13 @@ RELEASE_PENDING = Metric(
 CACHE_WRITES = Metric(
     "genrestream_cache_writes_total",
     "counter",
-    "Writes to the label cache, removals included.",
+    "Writes to the label cache, removals and repeated attempts included.",
     {"outcome": tuple(CacheOutcome)},
+)
+CACHE_LAG = Metric(
+    "genrestream_cache_lag_messages",
+    "gauge",
+    "Messages of the label topic, of this worker's share, that are not in Redis yet.",
 )
 MEDIA_BYTES = Metric(
     "genrestream_media_bytes_total",
@@ -144,6 +149,7 @@ METRICS: tuple[Metric, ...] = (
     RELEASE_LIVE,
     RELEASE_PENDING,
     CACHE_WRITES,
+    CACHE_LAG,
     MEDIA_BYTES,
     BATCH_ITEMS,
     FEATURE_RESTARTS,
@@ -172,6 +178,7 @@ class WorkerMetrics:
         self._live: Gauge = made[RELEASE_LIVE.name]
         self._pending: Gauge = made[RELEASE_PENDING.name]
         self._cache_writes: Counter = made[CACHE_WRITES.name]
+        self._cache_lag: Gauge = made[CACHE_LAG.name]
         self._media_bytes: Counter = made[MEDIA_BYTES.name]
         self._batch_items: Histogram = made[BATCH_ITEMS.name]
         self._feature_restarts: Counter = made[FEATURE_RESTARTS.name]
@@ -227,6 +234,10 @@ class WorkerMetrics:
     def count_cache_write(self, outcome: CacheOutcome) -> None:
         """A write to the cache came to its end."""
         self._cache_writes.labels(outcome).inc()
+
+    def show_cache_lag(self, messages: int) -> None:
+        """So many messages of the label topic are not in Redis yet."""
+        self._cache_lag.set(messages)
 
     def count_media_bytes(self, modality: Modality, size_bytes: int) -> None:
         """So much was read of a picture or recording."""

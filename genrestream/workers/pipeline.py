@@ -1,6 +1,6 @@
 """An item's way through the worker, step by step; nothing that an item holds makes it raise.
 
-decode -> gather media -> features, encode, fuse (in micro-batches) -> decide -> publish -> cache.
+decode -> gather media -> features, encode, fuse (in micro-batches) -> decide -> publish.
 What may pass is tried again, what cannot be labelled becomes a dead letter.
 """
 
@@ -35,7 +35,7 @@ from genrestream.workers.live import LiveKind
 from genrestream.workers.metrics import Retried, WorkerMetrics
 from genrestream.workers.observe import Stage, Timer
 from genrestream.workers.ordering import KeyOrder, Turn
-from genrestream.workers.protocols import Cache, DeadLetters, Features, Inference, Labels, Media, Releases
+from genrestream.workers.protocols import DeadLetters, Features, Inference, Labels, Media, Releases
 from genrestream.workers.records import Origin, label_records, nothing_left
 from genrestream.workers.retries import Backoff
 from genrestream.workers.score import Scored, score
@@ -61,7 +61,6 @@ class Adapters:
     features: Features
     inference: Inference
     labels: Labels
-    cache: Cache
     dead_letters: DeadLetters
     releases: Releases
 
@@ -161,10 +160,6 @@ class Pipeline:
         await turn.wait()
         with self._timer.stage(Stage.PUBLISH):
             await _together([self._to.labels.publish(record) for record in records])
-        with self._timer.stage(Stage.CACHE):
-            outcomes = await _together([self._to.cache.write(record) for record in records])
-        for cached in outcomes:
-            self._metrics.count_cache_write(cached)
         self._observe(records)
         return Outcome.LABELLED
 
@@ -176,9 +171,6 @@ class Pipeline:
         revision = Revision(removal.item_offset, sequence)
         with self._timer.stage(Stage.PUBLISH):
             await self._to.labels.remove(removal.kind, removal.item_id, tasks, revision)
-        with self._timer.stage(Stage.CACHE):
-            cached = await self._to.cache.remove(removal.kind, removal.item_id, removal.item_offset)
-        self._metrics.count_cache_write(cached)
         return Outcome.REMOVED
 
     async def _bury(self, message: Incoming, turn: Turn, rejected: Rejected) -> Outcome:

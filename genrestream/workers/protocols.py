@@ -31,7 +31,11 @@ class CacheOutcome(StrEnum):
     UNCHANGED = "unchanged"
     """The same revision is there already: a duplicate after a crash."""
     FAILED = "failed"
-    """The cache could not be reached; the label topic has the record."""
+    """Redis could not be reached; the write is made again."""
+    REFUSED = "refused"
+    """A key holds what none of ours holds, so that Redis refuses the write for good."""
+    UNREADABLE = "unreadable"
+    """A message of the label topic that is no label record."""
 
 
 class Media(Protocol):
@@ -76,18 +80,6 @@ class Labels(Protocol):
 
     async def remove(self, kind: Kind, item_id: str, tasks: Iterable[str], revision: Revision) -> None:
         """Write a tombstone a task; return once all in-sync replicas have them."""
-        ...
-
-
-class Cache(Protocol):
-    """The label cache; a failure is an outcome, never an exception: the topic has the truth."""
-
-    async def write(self, record: LabelRecord) -> CacheOutcome:
-        """Write the record unless what is there is as new."""
-        ...
-
-    async def remove(self, kind: Kind, item_id: str, item_offset: int) -> CacheOutcome:
-        """Delete the item's labels and remember the removal."""
         ...
 
 

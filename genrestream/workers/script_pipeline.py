@@ -14,9 +14,12 @@ from dataclasses import dataclass, field
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
-from genrestream.workers.errors import CacheUnavailableError
+from genrestream.workers.errors import CacheRefusedError, CacheUnavailableError
 
 log = logging.getLogger(__name__)
+
+WRONG_TYPE = "WRONGTYPE"
+"""Redis's code for a key that holds another type than the command needs: the one error that never passes."""
 
 Argument = str | bytes | int | float
 
@@ -71,7 +74,8 @@ class ScriptPipeline:
         """The script's reply.
 
         Raises:
-            CacheUnavailableError: Redis is away, too slow, or refuses the call.
+            CacheUnavailableError: Redis is away, too slow, or refuses the call for now.
+            CacheRefusedError: it refuses the call for good.
         """
         if time.monotonic() < self._paused_until_s:
             raise self._outage.missed(1)
@@ -150,6 +154,8 @@ class ScriptPipeline:
                 call.reply.set_result(reply)
             elif isinstance(reply, CacheUnavailableError):
                 call.reply.set_exception(reply)
+            elif str(reply).startswith(WRONG_TYPE):
+                call.reply.set_exception(CacheRefusedError(str(reply)))
             else:
                 call.reply.set_exception(self._outage.missed(1, str(reply)))
 

@@ -86,8 +86,20 @@ class Outside:
         """The item's records in Redis, by task, as a recommender reads them."""
         async with Redis.from_url(self.addresses.redis_url) as redis:
             fields = await redis.hgetall(labels_key(kind, item_id))
-        values = {name.decode(): value for name, value in fields.items()}
-        return {task: json.loads(value) for task, value in values.items() if value.startswith(b"{")}
+        return {name.decode(): json.loads(value) for name, value in fields.items()}
+
+    async def until_cached(
+        self,
+        kind: Kind,
+        item_id: str,
+        condition: Callable[[dict[str, Any]], bool] = bool,
+        deadline_s: float = 60.0,
+    ) -> dict[str, Any]:
+        """The item's records in Redis, once they satisfy the condition: Redis follows the label topic."""
+        async with asyncio.timeout(deadline_s):
+            while not condition(found := await self.cached(kind, item_id)):
+                await asyncio.sleep(0.05)
+        return found
 
 
 @asynccontextmanager

@@ -43,7 +43,7 @@ async def test_kill_9_of_a_worker_in_the_middle_loses_nothing(
         assert {record.revision for record in records} == {records[0].revision}
         assert outside.seen.letters.get(item.id) is None
     for item in items[::100]:
-        assert (await outside.cached(Kind.PODCAST, item.id))["genres"]["id"] == item.id
+        assert (await outside.until_cached(Kind.PODCAST, item.id))["genres"]["id"] == item.id
 
 
 async def killed_in_the_middle(victim: WorkerProcess) -> None:
@@ -73,13 +73,14 @@ async def test_the_newest_version_wins_and_a_removal_removes(
     await outside.until(lambda seen: len(seen.records[item.id]) >= 20)
     revisions = [record.revision for record in outside.seen.records[item.id]]
     assert revisions == sorted(set(revisions), key=lambda revision: revision or Revision(-1, -1))
-    cached = (await outside.cached(Kind.PODCAST, item.id))["genres"]
-    assert tuple(cached["revision"]) == revisions[-1]
+    await outside.until_cached(
+        Kind.PODCAST,
+        item.id,
+        lambda cached: bool(cached) and tuple(cached["genres"]["revision"]) == revisions[-1],
+    )
     await outside.publish([removal_message(Kind.PODCAST, item.id)])
     await outside.until(lambda seen: seen.removed[item.id] == 1)
-    async with asyncio.timeout(30):
-        while await outside.cached(Kind.PODCAST, item.id):
-            await asyncio.sleep(0.05)
+    await outside.until_cached(Kind.PODCAST, item.id, lambda cached: not cached)
 
 
 async def test_sigterm_drains_and_another_worker_goes_on(start_worker: StartWorker, outside: Outside) -> None:

@@ -72,7 +72,11 @@ async def test_release_and_rollback_under_load(
         if record.revision is not None
     }
     assert [by_sequence[sequence] for sequence in sorted(by_sequence)] == [1, 2, 1]
-    assert (await outside.cached(Kind.PODCAST, items[-1].id))["genres"]["release"]["version"] == 1
+    await outside.until_cached(
+        Kind.PODCAST,
+        items[-1].id,
+        lambda cached: bool(cached) and cached["genres"]["release"]["version"] == 1,
+    )
 
 
 def versions(records: Iterable[list[LabelRecord]]) -> set[int]:

@@ -75,7 +75,7 @@ async def test_a_refused_call_fails_alone(cache: RedisCache, redis: Redis, recor
     """A key that holds something else fails its own write; the others of the same pipeline pass."""
     await redis.set("revisions:v1:podcast:t1", "not a hash")
     outcomes = await asyncio.gather(*(cache.write(record(n, item_id=f"t{n}")) for n in range(3)))
-    assert outcomes == [CacheOutcome.WRITTEN, CacheOutcome.FAILED, CacheOutcome.WRITTEN]
+    assert outcomes == [CacheOutcome.WRITTEN, CacheOutcome.REFUSED, CacheOutcome.WRITTEN]
 
 
 async def test_a_foreign_record_is_named(cache: RedisCache, redis: Redis) -> None:

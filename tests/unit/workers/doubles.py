@@ -26,7 +26,7 @@ from genrestream.workers.errors import MediaUnavailable
 from genrestream.workers.features.content import Content, Extraction, FeaturePlan
 from genrestream.workers.features.extract import extract
 from genrestream.workers.live import LiveKind, LiveRelease, build_live
-from genrestream.workers.protocols import Array, CacheOutcome
+from genrestream.workers.protocols import Array
 
 HASHED = HashedTextFeatures(word_buckets=64, char_buckets=64, bucket_terms=16)
 IMAGE = ImageFeatures(height_px=16, width_px=16)
@@ -128,7 +128,7 @@ class Inference:
 
 
 class Published:
-    """The label topic, the cache and the dead-letter topic in one, in the order of writing."""
+    """The label topic and the dead-letter topic in one, in the order of writing."""
 
     def __init__(self) -> None:
         self.records: list[LabelRecord] = []
@@ -142,22 +142,9 @@ class Published:
         else:
             self.records.append(written)
 
-    async def write(self, record: LabelRecord) -> CacheOutcome:
-        """Always newer."""
-        assert record in self.records, "the cache is written after the topic"
-        return CacheOutcome.WRITTEN
-
-    async def remove(
-        self,
-        kind: Kind,
-        item_id: str,
-        tasks: Iterable[str] | int = (),
-        revision: Revision | None = None,
-    ) -> CacheOutcome:
-        """Of the topic with tasks and a revision, of the cache with an offset."""
-        if revision is not None and not isinstance(tasks, int):
-            self.removed.append((kind, item_id, tuple(tasks), revision))
-        return CacheOutcome.WRITTEN
+    async def remove(self, kind: Kind, item_id: str, tasks: Iterable[str], revision: Revision) -> None:
+        """Keep what was removed."""
+        self.removed.append((kind, item_id, tuple(tasks), revision))
 
 
 class Releases:

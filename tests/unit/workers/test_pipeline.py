@@ -43,7 +43,6 @@ def pipeline(
         features=Features(),
         inference=inference or Inference(),
         labels=out,
-        cache=out,
         dead_letters=out,
         releases=releases or Releases(live_kind()),
     )

@@ -1,0 +1,231 @@
+"""Keeps the label cache equal to `catalog.labels`, whatever happens to Redis.
+
+The cache is a view of the topic. The workers share its partitions as a consumer group of its own, write each
+message to Redis and commit behind it: while Redis is away the messages wait in Kafka, labels flow on, and
+nothing is missing afterwards. A Redis that lost something (emptied, restarted from an old snapshot, failed
+over to a replica that lagged) is noticed, and filled anew beside what comes.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, NoReturn, Self
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.errors import IllegalStateError, KafkaConnectionError, KafkaError
+
+from genrestream.schemas.topics import LABELS
+from genrestream.workers.cache import RedisCache
+from genrestream.workers.cache_feed import feed
+from genrestream.workers.errors import CacheUnavailableError, KafkaUnavailableError
+from genrestream.workers.metrics import WorkerMetrics
+from genrestream.workers.observe import Stage, Timer
+from genrestream.workers.producer import kafka_reason
+from genrestream.workers.protocols import CacheOutcome
+from genrestream.workers.rebuild import rebuild
+from genrestream.workers.retries import Backoff
+
+log = logging.getLogger(__name__)
+
+POLL_MS = 200
+MAX_RECORDS = 500
+COMMIT_EVERY_S = 1.0
+WATCH_EVERY_S = 1.0
+DRAIN_S = 3.0
+"""At the end, for what this worker has just published."""
+SESSION_S = 10.0
+"""A worker that dies leaves its share of the cache standing still for so long. Shorter than the input's
+session and without a static name: changing hands costs nothing here, since writes compare revisions."""
+NEVER_MS = 24 * 3600 * 1000
+"""An outage of Redis is no reason to leave the group."""
+BACKOFF = Backoff(first_s=0.2, longest_s=2.0)
+
+Offsets = dict[TopicPartition, int]
+
+
+class CacheView:
+    """Copies the label topic into the cache for as long as it is open."""
+
+    def __init__(
+        self,
+        bootstrap: str,
+        group: str,
+        cache: RedisCache,
+        metrics: WorkerMetrics,
+        security: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`group` is the workers' consumer group; `security` holds aiokafka's arguments of that kind."""
+        self._bootstrap = bootstrap
+        self._cache = cache
+        self._metrics = metrics
+        self._timer = Timer(metrics.observe_stage)
+        self._group = group
+        self._security = security or {}
+        self._consumer: AIOKafkaConsumer = None
+        self._written: Offsets = {}
+        self._in_hand = 0
+        self._committed_s = time.monotonic()
+        self._filling: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[NoReturn]] = []
+
+    async def __aenter__(self) -> Self:
+        """Join the group.
+
+        Raises:
+            KafkaUnavailableError: no broker answers; one line for people.
+        """
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap,
+            group_id=f"{self._group}-cache",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            session_timeout_ms=round(SESSION_S * 1000),
+            heartbeat_interval_ms=round(SESSION_S * 200),
+            max_poll_interval_ms=NEVER_MS,
+            rebalance_timeout_ms=round(SESSION_S * 1000),
+            max_partition_fetch_bytes=LABELS.max_message_bytes,
+            **self._security,
+        )
+        self._consumer.subscribe([LABELS.name], listener=_CommitWhenRevoked(self._commit))
+        try:
+            await self._consumer.start()
+        except KafkaConnectionError as error:
+            await self._consumer.stop()
+            raise KafkaUnavailableError(f"no Kafka broker answers at {self._bootstrap}") from error
+        except KafkaError as error:
+            await self._consumer.stop()
+            text = f"cannot read {LABELS.name} from Kafka at {self._bootstrap}: {kafka_reason(error)}"
+            raise KafkaUnavailableError(text) from error
+        self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._watch())]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            async with asyncio.timeout(DRAIN_S):
+                await self._catch_up()
+        except (TimeoutError, KafkaError):
+            log.warning("some labels are not in Redis yet; the next worker writes them")
+        tasks = [*self._tasks, *([self._filling] if self._filling else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                await self._commit()
+                await self._consumer.stop()
+
+    async def _catch_up(self) -> None:
+        """Return once Redis has what was in our partitions at the call."""
+        ends = await self._consumer.end_offsets(list(self._consumer.assignment()))
+        while True:
+            if not await self._lag(ends):
+                return
+            await asyncio.sleep(0.02)
+
+    async def _lag(self, ends: Mapping[TopicPartition, int | None]) -> int:
+        """Messages before these ends that Redis does not have yet."""
+        lag = self._in_hand
+        for partition, end in ends.items():
+            if end is not None:
+                lag += max(0, end - await self._consumer.position(partition))
+        return lag
+
+    async def _follow(self) -> NoReturn:
+        attempt = 0
+        while True:
+            try:
+                batches = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=MAX_RECORDS)
+                messages = [message for batch in batches.values() for message in batch]
+                self._in_hand = len(messages)
+                await self._write(messages)
+                self._in_hand = 0
+                self._written |= {partition: batch[-1].offset + 1 for partition, batch in batches.items()}
+                if time.monotonic() - self._committed_s >= COMMIT_EVERY_S:
+                    await self._commit()
+                attempt = 0
+            except KafkaError as error:
+                # Labels flow on; what is not written yet is still in the topic.
+                attempt += 1
+                log.warning("cannot follow %s for the cache: %s", LABELS.name, kafka_reason(error))
+                self._metrics.count_retry("kafka")
+                await asyncio.sleep(BACKOFF.delay_s(attempt))
+
+    async def _write(self, messages: Sequence[ConsumerRecord]) -> None:
+        """Return once Redis has all of them, however long it is away."""
+        attempt = 0
+        while messages:
+            with self._timer.stage(Stage.CACHE):
+                outcomes = await asyncio.gather(*(feed(self._cache, message) for message in messages))
+            for outcome in outcomes:
+                self._metrics.count_cache_write(outcome)
+            messages = [
+                message
+                for message, outcome in zip(messages, outcomes, strict=True)
+                if outcome is CacheOutcome.FAILED
+            ]
+            if messages:
+                attempt += 1
+                self._metrics.count_retry("redis")
+                await asyncio.sleep(BACKOFF.delay_s(attempt))
+
+    async def _commit(self) -> None:
+        """Commit what is written of the partitions that are still ours."""
+        self._committed_s = time.monotonic()
+        mine = self._consumer.assignment()
+        done = {partition: offset for partition, offset in self._written.items() if partition in mine}
+        self._written = {}
+        if not done:
+            return
+        try:
+            await self._consumer.commit(done)
+        except (KafkaError, IllegalStateError) as error:
+            # They were taken away meanwhile: whoever has them now writes the same once more.
+            log.debug("offsets of the cache are not committed: %s", error)
+
+    async def _watch(self) -> NoReturn:
+        """Keep the lag up to date, and fill Redis anew where it lost something."""
+        while True:
+            await asyncio.sleep(WATCH_EVERY_S)
+            mine = self._consumer.assignment()
+            ends = {partition: self._consumer.highwater(partition) for partition in mine}
+            self._metrics.show_cache_lag(await self._lag(ends))
+            if self._filling is not None and not self._filling.done():
+                continue
+            # `_follow` says it when Redis is away.
+            with suppress(CacheUnavailableError):
+                if lacking := await self._cache.unfilled([partition.partition for partition in mine]):
+                    self._filling = asyncio.create_task(self._fill(lacking))
+
+    async def _fill(self, partitions: Sequence[int]) -> None:
+        """Copy all of these partitions; `_watch` begins again with what failed or was lost meanwhile."""
+        try:
+            token = await self._cache.begin_fill(partitions)
+            outcomes = await rebuild(
+                self._bootstrap, self._cache, partitions=partitions, security=self._security
+            )
+            await self._cache.end_fill(partitions, token)
+        except (CacheUnavailableError, KafkaUnavailableError) as error:
+            log.warning("Redis lost labels and is not filled anew yet: %s", error)
+            return
+        if outcomes[CacheOutcome.WRITTEN]:
+            log.warning("Redis had lost labels: %d are written anew", outcomes[CacheOutcome.WRITTEN])
+
+
+class _CommitWhenRevoked(ConsumerRebalanceListener):  # type: ignore[misc]
+    """The next owner of a partition begins behind what is written."""
+
+    def __init__(self, commit: Callable[[], Awaitable[None]]) -> None:
+        self._commit = commit
+
+    async def on_partitions_revoked(self, revoked: object) -> None:
+        """Commit while they are still ours."""
+        await self._commit()
+
+    async def on_partitions_assigned(self, assigned: object) -> None:
+        """Nothing to do: reading begins at the committed offsets."""
