@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -144,7 +145,9 @@ async def _run(
                 stop.fail(str(storm))
 
         budget = Budget(settings.max_in_flight_items, settings.max_in_flight_bytes)
-        consumption = Consumption(pipeline, budget, on_outcome=after, on_failure=stop.fail)
+        consumption = Consumption(
+            pipeline, budget, on_outcome=after, on_failure=stop.fail, on_assigned=releases.catch_up
+        )
         ledger = consumption.ledger
         metrics.watch_in_flight(lambda: ledger.in_flight, ledger.oldest_age_s)
         service = FaustService(
@@ -164,7 +167,9 @@ async def _run(
         )
         health = Health(
             not_ready=lambda: _not_ready(service, releases, triton, settings.kinds),
-            not_alive=lambda: _stuck(ledger.oldest_age_s(), settings.stuck_after_s),
+            not_alive=lambda: _stuck(
+                min(ledger.oldest_age_s(), time.monotonic() - metrics.retried_s), settings.stuck_after_s
+            ),
         )
         metrics.watch_ready(lambda: not health.not_ready())
         server = await stack.enter_async_context(
@@ -280,9 +285,9 @@ def _not_ready(
     return reasons
 
 
-def _stuck(oldest_age_s: float, stuck_after_s: float) -> list[str]:
-    if oldest_age_s <= stuck_after_s:
+def _stuck(standstill_s: float, stuck_after_s: float) -> list[str]:
+    """A restart helps one that neither goes on nor knows what it waits for."""
+    if standstill_s <= stuck_after_s:
         return []
-    return [
-        f"the oldest message has been in flight for {oldest_age_s:.0f} s, allowed are {stuck_after_s:g} s"
-    ]
+    reason = f"in flight for {standstill_s:.0f} s and nothing is tried again, allowed are {stuck_after_s:g} s"
+    return [f"the oldest message has been {reason}"]

@@ -6,6 +6,7 @@ configured (topics, partitions, releases). Write the table of the documentation 
 """
 
 import sys
+import time
 from collections.abc import Callable, Iterable
 from itertools import product
 from typing import Any, Literal, NamedTuple, get_args
@@ -179,6 +180,8 @@ class WorkerMetrics:
         self._pending: Gauge = made[RELEASE_PENDING.name]
         self._cache_writes: Counter = made[CACHE_WRITES.name]
         self._cache_lag: Gauge = made[CACHE_LAG.name]
+        self.retried_s = time.monotonic()
+        """When an attempt failed last, by the monotonic clock: who waits for a server is not stuck."""
         self._media_bytes: Counter = made[MEDIA_BYTES.name]
         self._batch_items: Histogram = made[BATCH_ITEMS.name]
         self._feature_restarts: Counter = made[FEATURE_RESTARTS.name]
@@ -221,6 +224,7 @@ class WorkerMetrics:
 
     def count_retry(self, target: Retried) -> None:
         """An attempt failed and is made again."""
+        self.retried_s = time.monotonic()
         self._retries.labels(target).inc()
 
     def count_dead_letter(self, code: DeadLetterCode) -> None:

@@ -26,7 +26,7 @@ from genrestream.workers.live import LiveKind, LiveRelease
 from genrestream.workers.metrics import WorkerMetrics
 from genrestream.workers.producer import kafka_reason
 from genrestream.workers.release_switch import switch
-from genrestream.workers.retries import Backoff
+from genrestream.workers.retries import Backoff, until_it_works
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,8 @@ class ReleaseFollower:
         self._following: asyncio.Task[None] | None = None
         self._announced: dict[Kind, dict[str, LiveRelease]] = defaultdict(dict)
         self._unreadable: dict[str, str] = {}
+        self._applied = 0
+        self._new_applied = asyncio.Event()
         self._live: dict[Kind, LiveKind] = {}
         self._pending: dict[Kind, Mapping[str, str]] = {}
 
@@ -79,6 +81,24 @@ class ReleaseFollower:
             for task, reason in tasks.items()
         )
         return (*waiting, *self._unreadable.values())
+
+    async def catch_up(self) -> None:
+        """Return once what is announced at the call is applied, however long Kafka is away.
+
+        Whoever takes over a partition must not label by an older release than the one before it did.
+        """
+        consumer = self._consumer
+        if consumer is None:
+            raise RuntimeError("releases are caught up with before they are followed")
+        ends = await until_it_works(
+            lambda: consumer.end_offsets([self._partition]),
+            KafkaError,
+            RETRY,
+            lambda error: self._metrics.count_retry("kafka"),
+        )
+        while self._applied < ends[self._partition]:
+            self._new_applied.clear()
+            await self._new_applied.wait()
 
     async def __aenter__(self) -> Self:
         """Read what is announced so far, and let go live what can.
@@ -107,6 +127,7 @@ class ReleaseFollower:
             text = f"cannot read {self._partition.topic} from Kafka at {self._kafka_bootstrap}: {reason}"
             raise KafkaUnavailableError(text) from error
         await self._apply()
+        await self._note_applied(self._consumer)
         self._following = asyncio.create_task(self._follow(self._consumer))
         return self
 
@@ -138,6 +159,7 @@ class ReleaseFollower:
                 elif not self._pending or time.monotonic() < retry_at_s:
                     continue
                 await self._apply()
+                await self._note_applied(consumer)
             except Exception:
                 # What is live stays live; a worker that labels must not stop for what it cannot follow.
                 log.exception("cannot follow releases, trying again")
@@ -153,6 +175,10 @@ class ReleaseFollower:
         for record in records:
             self._take(record)
         return bool(records)
+
+    async def _note_applied(self, consumer: AIOKafkaConsumer) -> None:
+        self._applied = await consumer.position(self._partition)
+        self._new_applied.set()
 
     def _take(self, record: ConsumerRecord) -> None:
         """Note an announcement. One that cannot be read changes nothing that runs."""

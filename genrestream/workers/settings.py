@@ -74,7 +74,9 @@ class WorkerSettings(BaseSettings):
         description="For what is in flight when asked to stop; the process ends at most 15 s after it.",
     )
     stuck_after_s: float = Field(
-        default=300.0, gt=0, description="Liveness fails when a message has been in flight for so long."
+        default=300.0,
+        gt=0,
+        description="Liveness fails when a message is in flight for so long and no server is waited for.",
     )
 
     @field_validator("kinds", mode="before")

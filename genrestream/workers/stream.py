@@ -6,7 +6,7 @@ backpressure, since heartbeats go on without it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, Protocol, cast
 
 import faust
@@ -45,11 +45,14 @@ class Consumption:
         budget: Budget,
         on_outcome: Callable[[Outcome], None],
         on_failure: Callable[[str], None],
+        on_assigned: Callable[[], Awaitable[None]],
     ) -> None:
+        """`on_assigned` is awaited before the first message after every change of the assignment."""
         self._processor = processor
         self._budget = budget
         self._on_outcome = on_outcome
         self._on_failure = on_failure
+        self._on_assigned = on_assigned
         self.ledger: Ledger[faust.EventT[Any]] = Ledger(MAX_LEDGER_ENTRIES)
         self._acknowledged = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -57,7 +60,11 @@ class Consumption:
     async def run(self, stream: faust.StreamT[Any]) -> None:
         """The body of an agent: take in messages for as long as the stream lasts."""
         events: AsyncIterator[faust.EventT[Any]] = cast(Stream[Any], stream).noack().events()
+        generation = None
         async for event in events:
+            if event.message.generation_id != generation:
+                generation = event.message.generation_id
+                await self._on_assigned()
             message = _incoming(event)
             await self._wait_for_room(message)
             if _is_stale(event):

@@ -133,6 +133,17 @@ async def test_a_release_and_a_rollback_are_followed(announcements: Announcement
         await until(lambda: live(follower) == {"genres": (1, 2)})
 
 
+async def test_catching_up_waits_for_what_is_announced(announcements: Announcements) -> None:
+    """Who has caught up labels by the newest release, whatever was announced just before."""
+    announcements.served = {("track-genres", version) for version in range(1, 6)}
+    async with announcements.follower() as follower:
+        await follower.catch_up()
+        for version in range(1, 6):
+            await announcements.announce(release(version))
+            await follower.catch_up()
+            assert live(follower) == {"genres": (version, version - 1)}
+
+
 async def test_what_triton_does_not_serve_waits(announcements: Announcements) -> None:
     """The old version stays live, the gauge and the reason tell of the waiting, and then it is over."""
     announcements.served = {("track-genres", 1)}
