@@ -34,6 +34,7 @@ from genrestream.workers.features.content import FeatureLimits
 from genrestream.workers.health import Health, HealthServer
 from genrestream.workers.media import MediaFetcher
 from genrestream.workers.media_limits import MediaLimits
+from genrestream.workers.membership import leave_group
 from genrestream.workers.metrics import WorkerMetrics
 from genrestream.workers.pipeline import Adapters, BatchLimits, Outcome, Pipeline
 from genrestream.workers.process_memory import collect_rarely, keep_freed_memory
@@ -183,6 +184,7 @@ async def _run(
         finally:
             forced_exit.arm(settings.drain_deadline_s + FORCED_EXIT_AFTER_S)
             await service.stop(settings.drain_deadline_s)
+            await asyncio.to_thread(leave_group, kafka_bootstrap, settings.group, settings.name)
     if stop.failure is not None:
         raise WorkerFailure(stop.failure)
 
