@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import faust
-from faust.transport.consumer import Consumer
+from faust.transport.drivers.aiokafka import Consumer
 from faust.types import TP
 
 from genrestream.schemas import Kind
@@ -36,6 +36,10 @@ class DrainingApp(faust.App):
     """Messages that were in flight when the time for a drain was over. They are not committed: they are read
     again, by this worker or another, and their labels carry the same revision."""
 
+    async def wait_for_in_flight(self, consumer: faust.types.transports.ConsumerT) -> None:
+        """Return once what was in flight is committed, or given up."""
+        await self._consumer_wait_empty(consumer, log)
+
     async def _consumer_wait_empty(self, consumer: faust.types.transports.ConsumerT, logger: Any) -> None:
         drain_s = self.stop_drain_s if self.should_stop else self.rebalance_drain_s
         end = asyncio.get_running_loop().call_later(drain_s, self._give_up, consumer, drain_s)
@@ -51,6 +55,26 @@ class DrainingApp(faust.App):
         )
         self.gave_up += len(consumer.unacked)
         consumer.unacked.clear()
+
+
+class CommittingConsumer(Consumer):
+    """Faust's consumer, which commits what is done before its partitions change hands.
+
+    Faust itself forgets all that is acknowledged and not yet committed as soon as a rebalance begins: up to
+    a commit interval of work would be done twice.
+    """
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Take in nothing more, finish and commit what is in flight, then let go."""
+        app = cast(DrainingApp, self.app)
+        if not app.should_stop and (assigned := self.assignment()):
+            self.stop_flow()
+            app.flow_control.suspend()
+            self.pause_partitions(assigned)
+            # What waits in the agents' buffers was not begun: the next owner reads it.
+            app.flow_control.clear()
+            await app.wait_for_in_flight(self)
+        await super().on_partitions_revoked(revoked)
 
 
 def build_faust(
@@ -103,6 +127,7 @@ def build_faust(
         autodiscover=False,
     )
     app.rebalance_drain_s = rebalance_drain_s
+    cast(Any, app.transport).Consumer = CommittingConsumer
     for kind in kinds:
         topic = app.topic(INPUT_TOPICS[kind].name, key_serializer="raw", value_serializer="raw")
         app.agent(topic, name=f"label-{kind}s", concurrency=1)(agent)
