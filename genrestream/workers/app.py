@@ -146,8 +146,14 @@ async def _run(
                 stop.fail(str(storm))
 
         budget = Budget(settings.max_in_flight_items, settings.max_in_flight_bytes)
+        commit_wanted = asyncio.Event()
         consumption = Consumption(
-            pipeline, budget, on_outcome=after, on_failure=stop.fail, on_assigned=releases.catch_up
+            pipeline,
+            budget,
+            on_outcome=after,
+            on_failure=stop.fail,
+            on_assigned=releases.catch_up,
+            commit_soon=commit_wanted.set,
         )
         ledger = consumption.ledger
         metrics.watch_in_flight(lambda: ledger.in_flight, ledger.oldest_age_s)
@@ -158,13 +164,15 @@ async def _run(
                 kafka_bootstrap=kafka_bootstrap,
                 kinds=settings.kinds,
                 agent=consumption.run,
-                on_revoked=ledger.forget,
+                on_revoked=consumption.forget,
+                on_committed=consumption.committed,
                 max_buffered_messages=settings.max_buffered_messages,
                 session_timeout_s=settings.session_timeout_s,
                 commit_interval_s=settings.commit_interval_s,
                 rebalance_drain_s=settings.rebalance_drain_s,
                 scratch=Path(stack.enter_context(TemporaryDirectory(prefix="genrestream-faust-"))),
-            )
+            ),
+            commit_wanted,
         )
         health = Health(
             not_ready=lambda: _not_ready(service, releases, triton, settings.kinds),
@@ -184,6 +192,7 @@ async def _run(
         finally:
             forced_exit.arm(settings.drain_deadline_s + FORCED_EXIT_AFTER_S)
             await service.stop(settings.drain_deadline_s)
+            consumption.forget_all()
             await asyncio.to_thread(leave_group, kafka_bootstrap, settings.group, settings.name)
     if stop.failure is not None:
         raise WorkerFailure(stop.failure)

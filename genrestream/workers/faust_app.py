@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sized
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sized
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import faust
 from faust.transport.drivers.aiokafka import Consumer
@@ -19,6 +19,8 @@ AgentBody = Callable[[faust.StreamT[Any]], Awaitable[None]]
 
 
 NEVER_S = 365 * 24 * 3600.0
+COMMIT_SPACING_S = 0.05
+"""Between two commits that somebody waits for."""
 CLOSING_S = 5.0
 """For leaving the group and closing connections, after what was in flight is done or given up."""
 
@@ -30,6 +32,8 @@ class DrainingApp(faust.App):
     It ends when nothing is left to wait for.
     """
 
+    on_committed: Callable[[Mapping[TP, int]], None]
+    """Told the offsets that were committed: of each partition, the next one to be read."""
     rebalance_drain_s: float = 10.0
     stop_drain_s: float = 20.0
     gave_up = 0
@@ -76,6 +80,15 @@ class CommittingConsumer(Consumer):
             await app.wait_for_in_flight(self)
         await super().on_partitions_revoked(revoked)
 
+    async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
+        done: bool = await super()._commit_offsets(offsets, start_new_transaction)
+        if done:
+            mine = self.assignment()
+            cast(DrainingApp, self.app).on_committed(
+                {tp: offset for tp, offset in offsets.items() if tp in mine}
+            )
+        return done
+
 
 def build_faust(
     *,
@@ -85,6 +98,7 @@ def build_faust(
     kinds: Iterable[Kind],
     agent: AgentBody,
     on_revoked: Callable[[Iterable[TP]], None],
+    on_committed: Callable[[Mapping[TP, int]], None],
     max_buffered_messages: int,
     session_timeout_s: float,
     commit_interval_s: float,
@@ -93,7 +107,8 @@ def build_faust(
 ) -> DrainingApp:
     """The application, with `agent` reading the topic of each kind.
 
-    `on_revoked` is told the partitions that were taken away, after the wait for what was in flight.
+    `on_revoked` is told the partitions that were taken away, after the wait for what was in flight;
+    `on_committed` the next offset to be read of each partition that was committed.
     """
     app = DrainingApp(
         group,
@@ -127,6 +142,7 @@ def build_faust(
         autodiscover=False,
     )
     app.rebalance_drain_s = rebalance_drain_s
+    app.on_committed = on_committed
     cast(Any, app.transport).Consumer = CommittingConsumer
     for kind in kinds:
         topic = app.topic(INPUT_TOPICS[kind].name, key_serializer="raw", value_serializer="raw")
@@ -149,14 +165,26 @@ def _count_what_is_waited_for(record: logging.LogRecord) -> bool:
 class FaustService:
     """Starts and stops the application within this process's own event loop."""
 
-    def __init__(self, app: DrainingApp) -> None:
+    def __init__(self, app: DrainingApp, commit_wanted: asyncio.Event) -> None:
+        """`commit_wanted` is set when something waits for a commit before the interval is over."""
         self._app = app
+        self._commit_wanted = commit_wanted
+        self._committing: asyncio.Task[NoReturn] | None = None
         logging.getLogger("faust.transport.drivers.aiokafka").addFilter(_count_what_is_waited_for)
 
     async def start(self) -> None:
         """Join the group and begin to read."""
         self._app.finalize()
         await self._app.start()
+        self._committing = asyncio.create_task(self._commit_when_wanted())
+
+    async def _commit_when_wanted(self) -> NoReturn:
+        while True:
+            await self._commit_wanted.wait()
+            self._commit_wanted.clear()
+            if self._app.started and not self._app.rebalancing:
+                await self._app.consumer.commit()
+            await asyncio.sleep(COMMIT_SPACING_S)
 
     async def wait_for_crash(self) -> BaseException | None:
         """Return when the application has stopped by itself, with the reason where there is one."""
@@ -167,6 +195,8 @@ class FaustService:
     async def stop(self, drain_s: float) -> bool:
         """Drain what is in flight, commit, leave; False when some of that was not done in time."""
         self._app.stop_drain_s = drain_s
+        if self._committing is not None:
+            self._committing.cancel()
         stopping = asyncio.create_task(self._app.stop())
         # Not `timeout`: Faust does not end because it is cancelled.
         await asyncio.wait({stopping}, timeout=drain_s + CLOSING_S)

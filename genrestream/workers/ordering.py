@@ -1,8 +1,12 @@
-"""Versions of one item are published in the order in which they arrived, though they overlap in flight."""
+"""Versions of one item are published in the order in which they arrived, also across a crash.
+
+A later version is published once the earlier one is committed, and not as soon as that is published: what is
+not committed is read again after a crash, and would then follow its own successor.
+"""
 
 import asyncio
-from collections.abc import Hashable
-from types import TracebackType
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 
 
 class Turn:
@@ -16,7 +20,9 @@ class Turn:
 
     async def wait(self) -> None:
         """Return once every earlier turn of the key was left."""
-        if self._predecessor is not None:
+        if self._predecessor is None or self._predecessor.done():
+            return
+        with self._order.somebody_waits():
             # Shielded: cancelling the one who waits must not cancel the one who is waited for.
             await asyncio.shield(self._predecessor)
 
@@ -25,20 +31,16 @@ class Turn:
         self.left.set_result(None)
         self._order.drop(self._key, self)
 
-    def __enter__(self) -> "Turn":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.leave()
-
 
 class KeyOrder:
-    """Queues by key; as long as what is in flight."""
+    """Queues by key; as long as what is not committed."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_wait: Callable[[], None] = lambda: None) -> None:
+        """`on_wait` is told when a turn begins to wait."""
+        self._on_wait = on_wait
         self._last: dict[Hashable, Turn] = {}
+        self.waiting = 0
+        """Turns that wait now."""
 
     def enter(self, key: Hashable) -> Turn:
         """Queue up behind the latest turn of the key. Call it in the order of arrival."""
@@ -51,3 +53,13 @@ class KeyOrder:
         """Forget the key when the turn was its last."""
         if self._last.get(key) is turn:
             del self._last[key]
+
+    @contextmanager
+    def somebody_waits(self) -> Iterator[None]:
+        """Count who waits in the block."""
+        self.waiting += 1
+        self._on_wait()
+        try:
+            yield
+        finally:
+            self.waiting -= 1

@@ -34,7 +34,7 @@ from genrestream.workers.intake import Arrived, Incoming, Removal, take_in
 from genrestream.workers.live import LiveKind
 from genrestream.workers.metrics import Retried, WorkerMetrics
 from genrestream.workers.observe import Stage, Timer
-from genrestream.workers.ordering import KeyOrder, Turn
+from genrestream.workers.ordering import Turn
 from genrestream.workers.protocols import DeadLetters, Features, Inference, Labels, Media, Releases
 from genrestream.workers.records import Origin, label_records, nothing_left
 from genrestream.workers.retries import Backoff
@@ -100,7 +100,6 @@ class Pipeline:
         self._backoff = backoff or Backoff()
         self._max_item_bytes = max_item_bytes
         self._clock = clock
-        self._order = KeyOrder()
         self._batchers = {
             kind: MicroBatcher(
                 self._score,
@@ -111,28 +110,23 @@ class Pipeline:
             for kind, limit in limits.items()
         }
 
-    def enter(self, message: Incoming) -> Turn:
-        """Queue the message up behind earlier versions of its item. Call it in the order of arrival."""
-        return self._order.enter((message.topic, message.key))
-
     async def process(self, message: Incoming, turn: Turn) -> Outcome:
-        """Take the message to its end and say which it was.
+        """Take the message to its end and say which it was. Results are published when it is its turn.
 
         Raises:
             DeliveryImpossibleError: Kafka refuses to take results for good; stop the worker.
         """
-        with turn:
-            try:
-                outcome = await self._process(message, turn)
-            except Rejected as rejected:
-                outcome = await self._bury(message, turn, rejected)
-            except DeliveryImpossibleError:
-                raise
-            except Exception as error:
-                # A fault of ours costs one item and not the partition; it is counted, logged, replayable.
-                log.exception("%s/%d@%d failed", message.topic, message.partition, message.offset)
-                text = f"{type(error).__name__}: {error}"
-                outcome = await self._bury(message, turn, Rejected(DeadLetterCode.INTERNAL_ERROR, text))
+        try:
+            outcome = await self._process(message, turn)
+        except Rejected as rejected:
+            outcome = await self._bury(message, rejected)
+        except DeliveryImpossibleError:
+            raise
+        except Exception as error:
+            # A fault of ours costs one item and not the partition; it is counted, logged, replayable.
+            log.exception("%s/%d@%d failed", message.topic, message.partition, message.offset)
+            text = f"{type(error).__name__}: {error}"
+            outcome = await self._bury(message, Rejected(DeadLetterCode.INTERNAL_ERROR, text))
         self._metrics.count_item(KIND_OF_TOPIC[message.topic], outcome)
         return outcome
 
@@ -173,8 +167,7 @@ class Pipeline:
             await self._to.labels.remove(removal.kind, removal.item_id, tasks, revision)
         return Outcome.REMOVED
 
-    async def _bury(self, message: Incoming, turn: Turn, rejected: Rejected) -> Outcome:
-        await turn.wait()
+    async def _bury(self, message: Incoming, rejected: Rejected) -> Outcome:
         letter = DeadLetter(
             code=rejected.code,
             message=rejected.message,

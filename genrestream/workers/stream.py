@@ -6,7 +6,9 @@ backpressure, since heartbeats go on without it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
 import faust
@@ -17,7 +19,7 @@ from genrestream.workers.budget import Budget
 from genrestream.workers.errors import DeliveryImpossibleError
 from genrestream.workers.intake import Incoming
 from genrestream.workers.ledger import Entry, Ledger
-from genrestream.workers.ordering import Turn
+from genrestream.workers.ordering import KeyOrder, Turn
 from genrestream.workers.pipeline import Outcome
 
 MAX_LEDGER_ENTRIES = 4096
@@ -27,13 +29,18 @@ MAX_LEDGER_ENTRIES = 4096
 class Processor(Protocol):
     """Takes a message to its end; the pipeline."""
 
-    def enter(self, message: Incoming) -> Turn:
-        """Queue up, in the order of arrival."""
-        ...
-
     async def process(self, message: Incoming, turn: Turn) -> Outcome:
         """Take it to its end; DeliveryImpossibleError when its result can go nowhere."""
         ...
+
+
+@dataclass(slots=True)
+class _Partition:
+    """What is in hand of a partition."""
+
+    uncommitted: deque[tuple[int, Turn]] = field(default_factory=deque)
+    """Offsets in order, with their turns, which end when they are committed."""
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
 
 class Consumption:
@@ -46,16 +53,22 @@ class Consumption:
         on_outcome: Callable[[Outcome], None],
         on_failure: Callable[[str], None],
         on_assigned: Callable[[], Awaitable[None]],
+        commit_soon: Callable[[], None],
     ) -> None:
-        """`on_assigned` is awaited before the first message after every change of the assignment."""
+        """`on_assigned` is awaited before the first message after every change of the assignment.
+
+        `commit_soon` is called when something waits for a commit; `committed` is to be called after it.
+        """
         self._processor = processor
         self._budget = budget
         self._on_outcome = on_outcome
         self._on_failure = on_failure
         self._on_assigned = on_assigned
+        self._commit_soon = commit_soon
         self.ledger: Ledger[faust.EventT[Any]] = Ledger(MAX_LEDGER_ENTRIES)
+        self._order = KeyOrder(on_wait=commit_soon)
+        self._partitions: dict[TP, _Partition] = defaultdict(_Partition)
         self._acknowledged = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, stream: faust.StreamT[Any]) -> None:
         """The body of an agent: take in messages for as long as the stream lasts."""
@@ -72,10 +85,37 @@ class Consumption:
                 self._budget.give_back(_size_bytes(message))
                 continue
             entry = self.ledger.open(event.message.tp, event)
-            turn = self._processor.enter(message)
+            turn = self._order.enter((message.topic, message.key))
+            partition = self._partitions[event.message.tp]
+            partition.uncommitted.append((message.offset, turn))
             task = asyncio.get_running_loop().create_task(self._finish(message, entry, turn))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            partition.tasks.add(task)
+            task.add_done_callback(partition.tasks.discard)
+
+    def committed(self, offsets: Mapping[TP, int]) -> None:
+        """Everything below these offsets is not read again: later versions of the items may follow."""
+        for tp, offset in offsets.items():
+            uncommitted = self._partitions[tp].uncommitted
+            while uncommitted and uncommitted[0][0] < offset:
+                uncommitted.popleft()[1].leave()
+
+    def forget(self, tps: Iterable[TP]) -> None:
+        """Give up what is in hand of partitions that were taken away.
+
+        Another worker reads it again. Published from here, it could follow what that one publishes.
+        """
+        tps = list(tps)
+        self.ledger.forget(tps)
+        for tp in tps:
+            partition = self._partitions.pop(tp, _Partition())
+            for task in partition.tasks:
+                task.cancel()
+            for _, turn in partition.uncommitted:
+                turn.leave()
+
+    def forget_all(self) -> None:
+        """Give up everything that is in hand."""
+        self.forget(self._partitions)
 
     async def _wait_for_room(self, message: Incoming) -> None:
         partition = TP(message.topic, message.partition)
@@ -97,6 +137,8 @@ class Consumption:
             event.ack()
         self._acknowledged.set()
         self._on_outcome(outcome)
+        if self._order.waiting:
+            self._commit_soon()
 
 
 def _incoming(event: faust.EventT[Any]) -> Incoming:

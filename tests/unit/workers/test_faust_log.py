@@ -1,5 +1,6 @@
 """What Faust logs stays readable."""
 
+import asyncio
 import logging
 
 import pytest
@@ -21,12 +22,14 @@ def test_a_drain_counts_what_it_waits_for(tmp_path, caplog: pytest.LogCaptureFix
             kinds=[Kind.TRACK],
             agent=_agent,
             on_revoked=lambda partitions: None,
+            on_committed=lambda offsets: None,
             max_buffered_messages=1,
             session_timeout_s=30,
             commit_interval_s=1,
             rebalance_drain_s=1,
             scratch=tmp_path,
-        )
+        ),
+        asyncio.Event(),
     )
     faust = logging.getLogger("faust.transport.drivers.aiokafka")
     faust.warning("[^-Consumer]: wait_empty: Waiting for tasks %r", [(1, "a message")] * 300)

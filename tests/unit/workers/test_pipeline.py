@@ -15,6 +15,7 @@ from genrestream.schemas import DeadLetterCode, Kind, MissingReason, Modality, R
 from genrestream.workers.errors import InferenceRejected, InferenceUnavailable
 from genrestream.workers.intake import Incoming
 from genrestream.workers.metrics import WorkerMetrics
+from genrestream.workers.ordering import KeyOrder, Turn
 from genrestream.workers.pipeline import Adapters, BatchLimits, Outcome, Pipeline
 from genrestream.workers.protocols import Array
 from genrestream.workers.retries import Backoff
@@ -52,9 +53,17 @@ def pipeline(
 
 async def run(running: Pipeline, *messages: Incoming) -> list[Outcome]:
     """Process the messages as they would arrive, all in flight together."""
-    turns = [running.enter(message) for message in messages]
+    order = KeyOrder()
+    turns = [order.enter(message.key) for message in messages]
+
+    async def process(message: Incoming, turn: Turn) -> Outcome:
+        try:
+            return await running.process(message, turn)
+        finally:
+            turn.leave()
+
     async with asyncio.timeout(20):
-        return await asyncio.gather(*map(running.process, messages, turns))
+        return await asyncio.gather(*map(process, messages, turns))
 
 
 async def test_an_item_becomes_a_record_with_its_provenance() -> None:
