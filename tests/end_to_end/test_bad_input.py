@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import uuid
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -121,6 +122,9 @@ async def test_each_case_ends_with_its_own_code_and_the_worker_goes_on(
         (letter,) = outside.seen.letters[message.key.decode()]
         assert (letter.value, letter.topic) == (message.value, message.topic)
     assert len(outside.seen.records[good.key.decode()]) == 1
+    (retries,) = re.findall(r'genrestream_retries_total{target="media"} (\S+)', worker.metrics())
+    # `500` and `refused` are asked for five times each.
+    assert float(retries) >= 8
     assert worker.poll() is None
 
 
