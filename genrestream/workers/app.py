@@ -33,6 +33,7 @@ from genrestream.workers.feature_pool import FeaturePool, PoolLimits
 from genrestream.workers.features.content import FeatureLimits
 from genrestream.workers.health import Health, HealthServer
 from genrestream.workers.media import MediaFetcher
+from genrestream.workers.media_address import AddressPolicy
 from genrestream.workers.media_limits import MediaLimits
 from genrestream.workers.membership import leave_group
 from genrestream.workers.metrics import WorkerMetrics
@@ -95,8 +96,14 @@ async def _run(
         )
         media = await stack.enter_async_context(
             MediaFetcher(
-                MediaLimits(max_bytes=settings.max_media_bytes, total_s=settings.media_timeout_s),
+                MediaLimits(
+                    max_bytes=settings.max_media_bytes,
+                    total_s=settings.media_timeout_s,
+                    budget_s=settings.media_budget_s,
+                ),
                 allowed_root=settings.media_root,
+                addresses=AddressPolicy(settings.media_allowed_networks, settings.media_ports),
+                on_retry=lambda: metrics.count_retry("media"),
             )
         )
         features = await stack.enter_async_context(

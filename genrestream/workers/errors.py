@@ -46,5 +46,13 @@ class MediaUnavailable(Exception):  # noqa: N818 - a verdict on the medium, not 
         self.detail = detail
 
 
+class MediaMayPass(MediaUnavailable):
+    """The medium cannot be read now: try again in `wait_s` seconds or later, while there is time."""
+
+    def __init__(self, reason: MissingReason, detail: str, wait_s: float = 0.0) -> None:
+        super().__init__(reason, detail)
+        self.wait_s = wait_s
+
+
 class PortUnavailableError(Exception):
     """The port for metrics and health cannot be listened on; one line for people."""

@@ -9,6 +9,7 @@ from typing import Self
 
 from genrestream.schemas import InlineMedia, MediaReference, MissingReason
 from genrestream.workers.errors import MediaUnavailable
+from genrestream.workers.media_address import AddressPolicy
 from genrestream.workers.media_file import read_file
 from genrestream.workers.media_http import HttpMedia
 from genrestream.workers.media_limits import MediaLimits
@@ -22,13 +23,20 @@ _MAX_SCHEME_CHARS = 20
 class MediaFetcher:
     """Reads what items refer to. Use it as an asynchronous context manager.
 
-    `allowed_root` is the only folder that `file://` reaches into; None forbids `file://`.
+    `allowed_root` is the only folder that `file://` reaches into; None forbids `file://`. `addresses` says
+    where `http(s)://` may lead: without it to public addresses only. `on_retry` is called before each retry.
     """
 
-    def __init__(self, limits: MediaLimits | None = None, allowed_root: Path | None = None) -> None:
+    def __init__(
+        self,
+        limits: MediaLimits | None = None,
+        allowed_root: Path | None = None,
+        addresses: AddressPolicy | None = None,
+        on_retry: Callable[[], None] = lambda: None,
+    ) -> None:
         self._limits = limits or MediaLimits()
         self._allowed_root = allowed_root.resolve() if allowed_root is not None else None
-        self._http = HttpMedia(self._limits)
+        self._http = HttpMedia(self._limits, addresses or AddressPolicy(), on_retry)
         # Of its own: a store or a disk that hangs must not take the event loop's threads from others.
         self._threads = ThreadPoolExecutor(self._limits.max_threads, "media")
 

@@ -13,9 +13,13 @@ class MediaLimits:
     max_bytes: int = 32 * 2**20
     """Bytes of one medium."""
     total_s: float = 15.0
-    """Time from the first connection to the last byte, redirects and a second try after a reset included."""
+    """Time of one attempt, from the first connection to the last byte, redirects included."""
+    budget_s: float = 20.0
+    """Time for all attempts over HTTP and the waits between them."""
+    max_attempts: int = 5
+    """Attempts over HTTP: with the usual backoff over in 7.5 s at most when each fails at once."""
     queue_s: float = 15.0
-    """Time to wait for a place among the requests in flight, before `total_s` begins."""
+    """Time to wait for places among the requests in flight; neither of the above runs meanwhile."""
     connect_s: float = 5.0
     """Time for one connection, name look-up and TLS included."""
     max_redirects: int = 5

@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, IPvAnyNetwork, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from genrestream.schemas import Kind
 from genrestream.schemas.items import MAX_INLINE_MEDIA_BYTES
 from genrestream.schemas.topics import MAX_ITEM_BYTES
+from genrestream.workers.media_address import USUAL_PORTS
 
 
 class WorkerSettings(BaseSettings):
@@ -41,7 +42,22 @@ class WorkerSettings(BaseSettings):
     max_media_bytes: int = Field(
         default=32 * 1024 * 1024, ge=MAX_INLINE_MEDIA_BYTES, description="One picture or recording."
     )
-    media_timeout_s: float = Field(default=15.0, gt=0, description="For fetching one picture or recording.")
+    media_timeout_s: float = Field(
+        default=15.0, gt=0, description="For one attempt to fetch a picture or recording."
+    )
+    media_budget_s: float = Field(
+        default=20.0,
+        gt=0,
+        description="For all attempts at one picture or recording over HTTP, and the waits between them.",
+    )
+    media_allowed_networks: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = Field(
+        default=(),
+        description="Networks, separated by commas, that http(s):// media may lead into besides the public "
+        "internet, at any port, such as `10.1.2.0/24`. Strangers can then make requests there.",
+    )
+    media_ports: Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], NoDecode] = Field(
+        default=USUAL_PORTS, min_length=1, description="Ports of http(s):// media on the public internet."
+    )
 
     feature_processes: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=1, le=256, description="Processes for feature work."
@@ -79,10 +95,12 @@ class WorkerSettings(BaseSettings):
         description="Liveness fails when a message is in flight for so long and no server is waited for.",
     )
 
-    @field_validator("kinds", mode="before")
+    @field_validator("kinds", "media_allowed_networks", "media_ports", mode="before")
     @classmethod
-    def _separated(cls, kinds: Any) -> Any:
-        return kinds.split(",") if isinstance(kinds, str) else kinds
+    def _separated(cls, values: Any) -> Any:
+        if not isinstance(values, str):
+            return values
+        return [value.strip() for value in values.split(",") if value.strip()]
 
     @field_validator("models", "media_root")
     @classmethod
@@ -94,6 +112,8 @@ DEFAULTS_IN_WORDS = {
     "name": "the host's name",
     "kinds": "`event,podcast,track`",
     "media_root": "none",
+    "media_allowed_networks": "none",
+    "media_ports": f"`{','.join(map(str, USUAL_PORTS))}`",
     "feature_processes": "one a core",
 }
 

@@ -11,7 +11,10 @@ from genrestream.schemas.items import MAX_ID_CHARS, MAX_INLINE_MEDIA_BYTES, MEDI
 from genrestream.schemas.labels import label_key
 from genrestream.schemas.redis_keys import LABELS_TTL_S, items_key, labels_key
 from genrestream.schemas.topics import DAY_MS, INPUT_TOPICS, MAX_ITEM_BYTES
+from genrestream.workers.breaker import BreakerLimits
 from genrestream.workers.features.content import FeatureLimits
+from genrestream.workers.media_address import USUAL_PORTS
+from genrestream.workers.media_limits import MediaLimits
 from genrestream.workers.settings import WorkerSettings
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -53,6 +56,8 @@ def test_limits_are_those_in_force():
     """The numbers of the guide are the code's."""
     topic = INPUT_TOPICS[Kind.EVENT]
     limits = FeatureLimits()
+    media = MediaLimits()
+    breaker = BreakerLimits()
     worker = WorkerSettings.model_fields
     said = [
         f"at most {MAX_ID_CHARS} characters",
@@ -64,6 +69,11 @@ def test_limits_are_those_in_force():
         f"up to {limits.max_audio_s / 3600:g} hours",
         f"At most {worker['max_media_bytes'].default // 2**20} MiB a medium",
         f"{worker['media_timeout_s'].default:g} s to read it",
+        f"at the ports {', '.join(map(str, USUAL_PORTS[:-1]))} and {USUAL_PORTS[-1]}",
+        f"Up to {media.max_redirects} redirects",
+        f"for up to {worker['media_budget_s'].default:g} s, {media.max_attempts} times at most",
+        f"fails {breaker.failures} times in a row is left alone for {breaker.first_open_s:g} s",
+        f"up to {breaker.longest_open_s / 60:g} minutes",
     ]
     assert [words for words in said if words not in " ".join(INGEST.split())] == []
     assert f"expire {LABELS_TTL_S // 86400} days after" in " ".join(RECOMMENDERS.split())

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import uuid
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +18,8 @@ from tests.end_to_end.conftest import StartWorker
 from tests.end_to_end.harness import Outside
 
 RUN = uuid.uuid4().hex[:8]
+LOOPBACK_ALLOWED = {"GENRESTREAM_MEDIA_ALLOWED_NETWORKS": "127.0.0.0/8"}
+"""The bad server is on this machine, where media are not read from by default."""
 
 
 class _BadServer(BaseHTTPRequestHandler):
@@ -104,8 +107,9 @@ async def test_each_case_ends_with_its_own_code_and_the_worker_goes_on(
         event("refused", poster="http://127.0.0.1:9/nobody"): DeadLetterCode.MEDIA_UNREACHABLE,
         event("outside", poster="file:///etc/passwd"): DeadLetterCode.MEDIA_FORBIDDEN,
         event("scheme", poster="gopher://x/y"): DeadLetterCode.MEDIA_FORBIDDEN,
+        event("inside", poster="http://169.254.169.254/latest/meta-data/"): DeadLetterCode.MEDIA_FORBIDDEN,
     }
-    worker = start_worker("e2e-a")
+    worker = start_worker("e2e-a", **LOOPBACK_ALLOWED)
     good = event("good", title="Techno all night", description="Warehouse rave with acid and strobe lights")
     await outside.publish([*letters, good])
     await outside.wait_for([message.key.decode() for message in (*letters, good)])
@@ -118,6 +122,9 @@ async def test_each_case_ends_with_its_own_code_and_the_worker_goes_on(
         (letter,) = outside.seen.letters[message.key.decode()]
         assert (letter.value, letter.topic) == (message.value, message.topic)
     assert len(outside.seen.records[good.key.decode()]) == 1
+    (retries,) = re.findall(r'genrestream_retries_total{target="media"} (\S+)', worker.metrics())
+    # `500` and `refused` are asked for five times each.
+    assert float(retries) >= 8
     assert worker.poll() is None
 
 
@@ -135,7 +142,7 @@ async def test_a_broken_poster_beside_a_text_is_only_missing(
         "text-endless": (f"{bad_server}/endless", MissingReason.TOO_LARGE),
         "text-outside": ("file:///etc/passwd", MissingReason.FORBIDDEN),
     }
-    start_worker("e2e-a")
+    start_worker("e2e-a", **LOOPBACK_ALLOWED)
     await outside.publish([event(name, poster=poster, **text) for name, (poster, _) in cases.items()])
     await outside.wait_for([f"{RUN}-{name}" for name in cases])
     for name, (_, reason) in cases.items():

@@ -8,6 +8,7 @@ import pytest
 from genrestream.schemas import InlineMedia, MediaReference, MissingReason
 from genrestream.workers.errors import MediaUnavailable
 from genrestream.workers.media import MediaFetcher, MediaLimits
+from genrestream.workers.media_file import _read
 
 LIMITS = MediaLimits(max_bytes=1000, total_s=5)
 
@@ -72,6 +73,19 @@ async def test_nothing_outside_the_root_is_read(root: Path, tmp_path: Path) -> N
             MissingReason.FORBIDDEN,
             "the file lies outside the allowed folder",
         ), url
+
+
+def test_a_link_that_comes_between_check_and_reading_leads_nowhere(root: Path, tmp_path: Path) -> None:
+    """Reading trusts no path: a folder or file on it may have become a link since the path was checked."""
+    (root / "covers" / "ä b.jpg").rename(root / "ä b.jpg")
+    (root / "covers").rmdir()
+    (root / "covers").symlink_to(tmp_path)
+    with pytest.raises(MediaUnavailable, match="the file lies outside the allowed folder"):
+        _read(root / "covers" / "secret.txt", root, LIMITS)
+    (root / "ä b.jpg").unlink()
+    (root / "ä b.jpg").symlink_to(tmp_path / "secret.txt")
+    with pytest.raises(MediaUnavailable, match="the path names no regular file"):
+        _read(root / "ä b.jpg", root, LIMITS)
 
 
 async def test_without_a_root_no_file_is_read(root: Path) -> None:
