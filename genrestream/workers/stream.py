@@ -43,7 +43,7 @@ class Consumption:
         self,
         processor: Processor,
         budget: Budget,
-        on_outcome: Callable[[Outcome], None],
+        on_outcome: Callable[[Incoming, Outcome], None],
         on_failure: Callable[[str], None],
     ) -> None:
         self._processor = processor
@@ -89,7 +89,7 @@ class Consumption:
         for event in self.ledger.finish(entry):
             event.ack()
         self._acknowledged.set()
-        self._on_outcome(outcome)
+        self._on_outcome(message, outcome)
 
 
 def _incoming(event: faust.EventT[Any]) -> Incoming:
