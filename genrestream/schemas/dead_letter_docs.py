@@ -57,11 +57,11 @@ A replay is the same bytes, key and headers in the same partition, with three he
 replay looked for newer versions, `genrestream-attempts` counts its dead letters.
 
 **An older version never wins over a newer one.** What has a newer message under its key in the input
-partition is not replayed, and the worker looks at the messages between that look and the replay itself. What it
-finds superseded ends without labels and without a dead letter, counted as `superseded` in
+partition is not replayed, and the worker looks at the messages between that look and the replay itself. What
+it finds superseded ends without labels and without a dead letter, counted as `superseded` in
 `genrestream_items_total`. Once messages that came after a letter have left the input topic, which keeps them
-for 7 days, nobody can tell whether a newer version was among them: such a letter is not replayed. Publish the
-item again at its source, or save it with `show --raw` and publish that.
+for 7 days, nobody can tell whether a newer version was among them: such a letter is not replayed. Publish
+the item again at its source, or save it with `show --raw` and publish that.
 
 Each replayed letter is marked on `catalog.dead-letter-replays` once Kafka has it, and is not replayed again.
 A kill between the two leaves a replay without its mark, and the next run replays the letter once more. That

@@ -32,13 +32,14 @@ _OFFSET = re.compile(rb"[0-9]{1,18}")
 _COUNT = re.compile(rb"[0-9]{1,6}")
 
 
-def offset_header(headers: Sequence[tuple[str, bytes]], name: str, at_most: int) -> int | None:
+def offset_header(headers: Sequence[tuple[str, bytes | None]], name: str, at_most: int) -> int | None:
     """The offset that a header holds, None where there is no such header.
 
     Raises:
         ValueError: what it holds is no offset, or one beyond `at_most`.
     """
-    found = next((value for header, value in headers if header == name), None)
+    # Kafka's headers may be null.
+    found = next((value or b"" for header, value in headers if header == name), None)
     if found is None:
         return None
     if not _OFFSET.fullmatch(found) or int(found) > at_most:
@@ -46,7 +47,7 @@ def offset_header(headers: Sequence[tuple[str, bytes]], name: str, at_most: int)
     return int(found)
 
 
-def version_offset(headers: Sequence[tuple[str, bytes]], offset: int) -> int:
+def version_offset(headers: Sequence[tuple[str, bytes | None]], offset: int) -> int:
     """The offset that orders a message among its item's versions: the first one of a replay, else its own.
 
     A first offset that workers refuse counts as none.
@@ -58,7 +59,7 @@ def version_offset(headers: Sequence[tuple[str, bytes]], offset: int) -> int:
     return offset if first is None else first
 
 
-def earlier_attempts(headers: Sequence[tuple[str, bytes]]) -> int:
+def earlier_attempts(headers: Sequence[tuple[str, bytes | None]]) -> int:
     """How often a message became a dead letter before it was replayed; what is no count is 0."""
-    found = next((value for name, value in headers if name == ATTEMPTS), b"0")
+    found = next((value or b"" for name, value in headers if name == ATTEMPTS), b"")
     return int(found) if _COUNT.fullmatch(found) else 0
