@@ -122,7 +122,7 @@ async def test_what_can_be_labelled_now_is_replayed_and_leaves_the_open_list(
 async def test_the_command_refuses_what_was_superseded(
     start_worker: StartWorker, outside: Outside, item_id: str
 ) -> None:
-    """Claim: once a newer version is labelled the letter is not open, and not replayed by its place either."""
+    """Claim: once a newer version is labelled the letter is not open, and not replayed by its place."""
     start_worker("e2e-a")
     letter = await dies(outside, event(item_id))
     await outside.publish([event(item_id, **TEXT)])
