@@ -11,6 +11,7 @@ from genrestream.cli import (
     announce,
     cache,
     classify,
+    dead_letters,
     encoders,
     models,
     publish,
@@ -35,7 +36,19 @@ app = typer.Typer(
     ),
 )
 
-for module in (stack, worker, publish, read, classify, encoders, models, topics, cache, announce):
+for module in (
+    stack,
+    worker,
+    publish,
+    read,
+    dead_letters,
+    classify,
+    encoders,
+    models,
+    topics,
+    cache,
+    announce,
+):
     module.register(app)
 
 

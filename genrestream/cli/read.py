@@ -1,12 +1,7 @@
-"""`genrestream labels`, `lookup` and `dead-letters`: what came of the items."""
+"""`genrestream labels` and `lookup`: what came of the items."""
 
-import asyncio
-import heapq
-import sys
-from collections.abc import AsyncIterator, Coroutine
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
 
 import orjson
 import typer
@@ -15,33 +10,23 @@ from rich.console import Console
 
 from genrestream.cli.addresses import resolve_addresses
 from genrestream.cli.errors import CommandError
+from genrestream.cli.reading import kafka_bootstrap, run_reading, tell_unreadable, write_line
 from genrestream.client.follow import Follower, Start, open_follower
-from genrestream.client.kafka_errors import KafkaUnavailableError
-from genrestream.client.labels import Labelled, Removed, Unreadable, read_dead_letter, read_label
-from genrestream.client.show import dead_letter_line, label_line, print_line, printable, removal_line
+from genrestream.client.labels import Labelled, Removed, Unreadable, read_label
+from genrestream.client.show import label_line, print_line, printable, removal_line
 from genrestream.ops.redact import without_credentials
 from genrestream.ops.state import External
-from genrestream.schemas import DeadLetter, DeadLetterCode, Kind, LabelRecord
-from genrestream.schemas.topics import DEAD_LETTERS, LABELS
+from genrestream.schemas import Kind, LabelRecord
+from genrestream.schemas.topics import LABELS
 
-Result = TypeVar("Result")
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")]
 KindArgument = Annotated[Kind, typer.Argument(metavar="KIND", help="event, podcast or track.")]
-MAX_LISTED = 100_000
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(rich_help_panel="Labels")(labels)
     app.command(rich_help_panel="Labels")(lookup)
-    letters = typer.Typer(no_args_is_help=True, help="Items that could not be labelled.")
-    letters.callback()(_dead_letters)
-    letters.command("list")(list_dead_letters)
-    app.add_typer(letters, name="dead-letters", rich_help_panel="Labels")
-
-
-def _dead_letters() -> None:
-    """Items that could not be labelled, with the reason."""
 
 
 def labels(
@@ -61,7 +46,9 @@ def labels(
     Without --follow it shows what is there and ends. With --follow it shows what comes from now on. The
     latency is from the item's arrival in Kafka to its labels' there. A yellow label is below its threshold.
     """
-    _run(_labels(_Wanted(kind, task), limit, follow=follow, from_beginning=from_beginning, as_json=as_json))
+    run_reading(
+        _labels(_Wanted(kind, task), limit, follow=follow, from_beginning=from_beginning, as_json=as_json)
+    )
 
 
 class _Wanted:
@@ -82,13 +69,13 @@ async def _labels(
     console = Console()
     start = Start.END if follow and not from_beginning else Start.BEGINNING
     shown = 0
-    async with open_follower(_bootstrap(), (LABELS.name,), start) as follower:
+    async with open_follower(kafka_bootstrap(), (LABELS.name,), start) as follower:
         if follow and not as_json and not from_beginning:
             Console(stderr=True).print("waiting for labels, Ctrl-C ends", style="dim")
         async for message in _messages(follower, follow=follow):
             found = read_label(message)
             if isinstance(found, Unreadable):
-                _tell_unreadable(found)
+                tell_unreadable(found)
             elif wanted(found):
                 _show_label(console, found, message, as_json=as_json)
                 shown += 1
@@ -109,7 +96,7 @@ def _show_label(
             value = orjson.loads(message.value) | {"latency_s": round(found.latency_s, 3)}
         else:
             value = {"kind": found.kind, "id": found.item_id, "task": found.task, "removed": True}
-        _write(orjson.dumps(value).decode())
+        write_line(orjson.dumps(value).decode())
     elif isinstance(found, Labelled):
         print_line(console, label_line(found.record, found.latency_s))
     else:
@@ -142,11 +129,11 @@ def _lookup_item(kind: Kind, item_id: str, task: str | None, *, as_json: bool) -
     async def find(cache: RedisCache) -> dict[str, LabelRecord]:
         return await cache.lookup(kind, item_id)
 
-    records = _run(_with_cache(find))
+    records = run_reading(_with_cache(find))
     found = [record for name, record in sorted(records.items()) if task in (None, name)]
     for record in found:
         if as_json:
-            _write(record.model_dump_json())
+            write_line(record.model_dump_json())
         else:
             latency_s = (record.labelled_at - record.arrived_at).total_seconds()
             print_line(Console(), label_line(record, latency_s))
@@ -160,12 +147,12 @@ def _lookup_label(kind: Kind, label: str, task: str, top: int, *, as_json: bool)
     async def find(cache: RedisCache) -> list[RankedItem]:
         return await cache.top(kind, task, label, top)
 
-    ranked = _run(_with_cache(find))
+    ranked = run_reading(_with_cache(find))
     for item in ranked:
         if as_json:
-            _write(orjson.dumps({"id": item.item_id, "confidence": item.confidence}).decode())
+            write_line(orjson.dumps({"id": item.item_id, "confidence": item.confidence}).decode())
         else:
-            _write(f"{item.confidence:.3f}  {printable(item.item_id, 200)}")
+            write_line(f"{item.confidence:.3f}  {printable(item.item_id, 200)}")
     if not ranked:
         raise CommandError(f"no {kind} in Redis has the label {printable(label, 200)!r} for the task {task}")
 
@@ -185,86 +172,3 @@ async def _with_cache(find: Any) -> Any:
         raise CommandError(f"{without_credentials(url)}: {error}") from error
     finally:
         await cache.close()
-
-
-def list_dead_letters(
-    code: Annotated[DeadLetterCode | None, typer.Option(help="Only this code.")] = None,
-    limit: Annotated[
-        int, typer.Option(min=1, max=MAX_LISTED, help="The newest so many, over all partitions.")
-    ] = 100,
-    as_json: Json = False,
-) -> None:
-    """List the dead letters, oldest first: when, code, topic/partition@offset, key, message."""
-    found = _run(_newest_dead_letters(code, limit))
-    console = Console()
-    for listed in found:
-        if as_json:
-            _write(orjson.dumps(_letter_fields(listed)).decode())
-        else:
-            print_line(console, dead_letter_line(listed.letter))
-    if not found and not as_json:
-        Console(stderr=True).print("no dead letters", style="dim")
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class _Listed:
-    """A dead letter without its value, which may be megabytes; ordered by time, then by place."""
-
-    at: datetime
-    place: tuple[int, int]
-    letter: DeadLetter = field(compare=False)
-    value_bytes: int | None = field(compare=False)
-
-
-async def _newest_dead_letters(code: DeadLetterCode | None, limit: int) -> list[_Listed]:
-    newest: list[_Listed] = []
-    async with open_follower(_bootstrap(), (DEAD_LETTERS.name,), Start.BEGINNING) as follower:
-        async for message in follower.until_now():
-            letter = read_dead_letter(message)
-            if isinstance(letter, Unreadable):
-                _tell_unreadable(letter)
-            elif code in (None, letter.code):
-                size = None if letter.value is None else len(letter.value)
-                place = (message.partition, message.offset)
-                heapq.heappush(newest, _Listed(letter.at, place, replace(letter, value=None), size))
-                if len(newest) > limit:
-                    heapq.heappop(newest)
-    return sorted(newest)
-
-
-def _letter_fields(listed: _Listed) -> dict[str, Any]:
-    """What a program may want; the value's bytes stay in the topic, from which they can be replayed."""
-    letter = listed.letter
-    return {
-        "code": letter.code,
-        "message": letter.message,
-        "topic": letter.topic,
-        "partition": letter.partition,
-        "offset": letter.offset,
-        "attempts": letter.attempts,
-        "at": letter.at.isoformat(),
-        "key": None if letter.key is None else letter.key.decode("utf-8", "replace"),
-        "value_bytes": listed.value_bytes,
-    }
-
-
-def _tell_unreadable(message: Unreadable) -> None:
-    where = f"{message.topic}/{message.partition}@{message.offset}"
-    sys.stderr.write(f"cannot read {where}: {printable(message.reason, 200)}\n")
-
-
-def _write(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
-def _run(work: Coroutine[Any, Any, Result]) -> Result:
-    try:
-        return asyncio.run(work)
-    except KafkaUnavailableError as error:
-        raise CommandError(str(error)) from error
-
-
-def _bootstrap() -> str:
-    """Reading topics needs Kafka only, so that nothing else has to run or be named."""
-    return External.from_environment().kafka_bootstrap or resolve_addresses().kafka_bootstrap

@@ -18,7 +18,7 @@ Headers = list[tuple[str, bytes]]
 _MAX_REQUEST_BYTES = 5 * 1024 * 1024
 """Above the input topics' limit, so that the broker decides."""
 _OVERHEAD_BYTES = 4096
-"""Of a record batch, with headers; far above what is needed."""
+"""Of a record batch; far above what is needed."""
 _BATCH_BYTES = 128 * 1024
 _LINGER_MS = 5
 _TIMEOUT_MS = 15_000
@@ -32,6 +32,8 @@ class Message:
     key: bytes
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...] = ()
+    partition: int | None = None
+    """None leaves the choice to the key."""
 
 
 def item_message(item: Item, *, all_scores: bool = False) -> Message:
@@ -51,7 +53,9 @@ def removal_message(kind: Kind, item_id: str) -> Message:
 def fits(message: Message) -> bool:
     """Whether the topic takes a message of this size; workers may take less and dead-letter it."""
     limit_bytes = next(t.max_message_bytes for t in INPUT_TOPICS.values() if t.name == message.topic)
-    return len(message.key) + len(message.value or b"") + _OVERHEAD_BYTES <= limit_bytes
+    headers_bytes = sum(len(name.encode()) + len(value) for name, value in message.headers)
+    sent_bytes = len(message.key) + len(message.value or b"") + headers_bytes
+    return sent_bytes + _OVERHEAD_BYTES <= limit_bytes
 
 
 class Publisher:
@@ -106,7 +110,11 @@ class Publisher:
             raise RuntimeError("the publisher is not open")
         with kafka_errors(self._bootstrap, f"taking {message.key.decode(errors='replace')}"):
             delivery = await self._producer.send(
-                message.topic, message.value, message.key, headers=list(message.headers)
+                message.topic,
+                message.value,
+                message.key,
+                partition=message.partition,
+                headers=list(message.headers),
             )
         return self._acknowledged(delivery, message)
 

@@ -5,6 +5,7 @@ be able to move the cursor.
 """
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
@@ -12,6 +13,9 @@ from rich.text import Text
 
 from genrestream.schemas import DeadLetter, Kind, LabelRecord, MissingReason
 from genrestream.schemas.items import Modality
+
+if TYPE_CHECKING:
+    from genrestream.client.letters import Filed
 
 MAX_LABELS = 3
 NAME_CHARS = 28
@@ -86,17 +90,18 @@ def removal_line(kind: str, item_id: str, task: str) -> Text:
     return line
 
 
-def dead_letter_line(letter: DeadLetter) -> Text:
+def dead_letter_line(letter: "DeadLetter | Filed") -> Text:
     """When, code, where it came from, key, message."""
     line = Text()
-    line.append(f"{_local(letter.at)}  ", "dim")
+    line.append(f"{local_time(letter.at)}  ", "dim")
     line.append(f"{letter.code:<26} ", "red")
-    line.append(f"{letter.topic}/{letter.partition}@{letter.offset:<7} ", "dim")
+    line.append(f"{letter.place!s:<26} ", "dim")
     key = "no key" if letter.key is None else letter.key.decode("utf-8", "replace")
     line.append(f"{printable(key, 34):<34} ")
     line.append(printable(letter.message, 200))
     return line
 
 
-def _local(at: datetime) -> str:
+def local_time(at: datetime) -> str:
+    """The moment as the clock on the wall shows it."""
     return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")

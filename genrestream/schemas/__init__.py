@@ -3,7 +3,7 @@
 JSON Schema and AsyncAPI are generated from these models. This room imports nothing of the others.
 """
 
-from genrestream.schemas.dead_letters import DeadLetter, DeadLetterCode
+from genrestream.schemas.dead_letters import DeadLetter, DeadLetterCode, Place
 from genrestream.schemas.features import (
     AudioFeatures,
     FeatureSpec,
@@ -38,6 +38,7 @@ from genrestream.schemas.releases import (
     ReleaseAction,
     ReleaseAnnouncement,
 )
+from genrestream.schemas.replays import DeadLetterReplay
 from genrestream.schemas.revision import Revision
 from genrestream.schemas.topics import TOPICS, Topic
 
@@ -46,6 +47,7 @@ __all__ = [
     "AudioFeatures",
     "DeadLetter",
     "DeadLetterCode",
+    "DeadLetterReplay",
     "Decision",
     "EncoderRecord",
     "EncoderReference",
@@ -62,6 +64,7 @@ __all__ = [
     "MissingModality",
     "MissingReason",
     "Modality",
+    "Place",
     "Podcast",
     "Release",
     "ReleaseAction",

@@ -16,7 +16,14 @@ from genrestream.schemas.header_schemas import (
 )
 from genrestream.schemas.headers import LABEL_EVENT_TYPE, RELEASE_EVENT_TYPE
 from genrestream.schemas.items import MAX_ID_CHARS, SCHEMA_VERSION, Kind
-from genrestream.schemas.topics import DEAD_LETTERS, INPUT_TOPICS, LABELS, RELEASES, Topic
+from genrestream.schemas.topics import (
+    DEAD_LETTER_REPLAYS,
+    DEAD_LETTERS,
+    INPUT_TOPICS,
+    LABELS,
+    RELEASES,
+    Topic,
+)
 
 KAFKA_BINDING = "0.5.0"
 
@@ -94,6 +101,7 @@ _CONTENT: dict[Topic, tuple[str, ...]] = {
     **{INPUT_TOPICS[kind]: (str(kind), "itemRemoval") for kind in Kind},
     LABELS: ("labels", "labelRemoval"),
     DEAD_LETTERS: ("deadLetter",),
+    DEAD_LETTER_REPLAYS: ("deadLetterReplay",),
     RELEASES: ("announcement",),
 }
 """The messages of each topic, by their names in the document."""
@@ -132,6 +140,9 @@ def _operations() -> dict[str, Any]:
         "sendLabels": _operation("send", LABELS, "Workers write the labels of an item, or their removal."),
         "sendDeadLetter": _operation(
             "send", DEAD_LETTERS, "Workers set aside an item that they cannot label."
+        ),
+        "markReplay": _operation(
+            "send", DEAD_LETTER_REPLAYS, "`genrestream dead-letters replay` marks what it has replayed."
         ),
         "announceRelease": _operation("send", RELEASES, "`genrestream release` and `rollback` announce."),
         "followReleases": _operation("receive", RELEASES, "Workers follow what is live."),
@@ -190,6 +201,13 @@ def _messages(schema_files: dict[str, str]) -> dict[str, Any]:
             {"description": "The item's bytes as they came."},
         )
         | {"contentType": "application/octet-stream"},
+        "deadLetterReplay": _message(
+            "A dead letter was replayed",
+            {"type": "string", "description": "The letter's place, TOPIC/PARTITION@OFFSET."},
+            {"type": "object", "description": "None."},
+            refer("dead-letter-replay"),
+            examples.REPLAY,
+        ),
         "announcement": _message(
             "A release goes live",
             {"type": "string", "description": "`kind:task`"},

@@ -4,9 +4,13 @@ The Kafka value and key are the original bytes; the original headers are kept, a
 about the failure is added as headers (`dead-letter-*`), so that nothing has to be re-encoded.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple, Self
+
+from genrestream.schemas.headers import version_offset
 
 Headers = list[tuple[str, bytes]]
 
@@ -37,7 +41,7 @@ class DeadLetterCode(StrEnum):
     NO_CONTENT = "no_content"
     """The item has neither text nor media that a live release can use. Enrich it at the source."""
     MEDIA_NOT_FOUND = "media_not_found"
-    """Nothing but media, and the server says they are not there. Scrape again."""
+    """Nothing but media, and the server says they are not there. Replay once they are, or scrape again."""
     MEDIA_FORBIDDEN = "media_forbidden"
     """Nothing but media, and their address is not allowed. Check the media settings of the workers."""
     MEDIA_UNREACHABLE = "media_unreachable"
@@ -47,13 +51,50 @@ class DeadLetterCode(StrEnum):
     MEDIA_TOO_LARGE = "media_too_large"
     """Nothing but media, and they exceed a limit on bytes, pixels or seconds. Publish smaller ones."""
     MEDIA_UNREADABLE = "media_unreadable"
-    """Nothing but media, and they are empty, truncated, mislabelled or of no known format."""
+    """Nothing but media, and they are empty, truncated, mislabelled or of no known format. Mend them, then
+    replay."""
     MEDIA_CRASHED = "media_crashed"
     """Nothing but media, and the decoder died on them. Keep the payload: it is a bug report."""
     INFERENCE_REJECTED = "inference_rejected"
     """Triton refuses the tensors of this item for good. Release and features disagree; keep the payload."""
     INTERNAL_ERROR = "internal_error"
     """A fault of ours, with the exception's type in the message. Report it, then replay."""
+
+
+SAME_AGAIN = frozenset(
+    {
+        DeadLetterCode.MALFORMED_JSON,
+        DeadLetterCode.UNKNOWN_KIND,
+        DeadLetterCode.WRONG_TOPIC,
+        DeadLetterCode.INVALID_ITEM,
+        DeadLetterCode.KEY_MISMATCH,
+        DeadLetterCode.OVERSIZED_MESSAGE,
+    }
+)
+"""Codes that rest on the bytes alone: a replay ends the same, unless the workers are changed."""
+
+
+class Place(NamedTuple):
+    """Where a message stands, or stood, in an input topic; the name of a dead letter."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}@{self.offset}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The place that `str` gave this text.
+
+        Raises:
+            ValueError: it is none.
+        """
+        found = re.fullmatch(r"([A-Za-z0-9._-]{1,249})/([0-9]{1,9})@([0-9]{1,18})", text)
+        if found is None:
+            raise ValueError("a place is TOPIC/PARTITION@OFFSET, as in catalog.events/3@17")
+        return cls(found[1], int(found[2]), int(found[3]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +112,16 @@ class DeadLetter:
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...] = ()
     """The original headers, without the `dead-letter-*` ones."""
+
+    @property
+    def place(self) -> Place:
+        """Where the item stood when it became this letter."""
+        return Place(self.topic, self.partition, self.offset)
+
+    @property
+    def first_offset(self) -> int:
+        """The offset that orders the item's versions: its first one, also where this was a replay."""
+        return version_offset(self.headers, self.offset)
 
     def to_headers(self) -> Headers:
         """The original headers and those that describe the failure."""

@@ -31,6 +31,7 @@ from genrestream.schemas.items import SCHEMA_VERSION, Event, Podcast, Track
 from genrestream.schemas.labels import LabelRecord
 from genrestream.schemas.member_docs import described
 from genrestream.schemas.releases import EncoderRecord, Release, ReleaseAnnouncement
+from genrestream.schemas.replays import DeadLetterReplay
 from genrestream.schemas.taxonomy import (
     Taxonomy,
     new_version_reasons,
@@ -97,6 +98,7 @@ DOCUMENTS: tuple[Document, ...] = (
     Document("track", Promise.READ, _of(Track)),
     Document("label-record", _BOTH, _of(LabelRecord)),
     Document("dead-letter-headers", _BOTH, dead_letter_headers_schema),
+    Document("dead-letter-replay", _BOTH, _of(DeadLetterReplay)),
     Document("release-announcement", _BOTH, _of(ReleaseAnnouncement)),
     Document("release", _BOTH, _of(Release)),
     Document("encoder-record", _BOTH, _of(EncoderRecord)),

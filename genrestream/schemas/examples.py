@@ -17,6 +17,7 @@ from genrestream.schemas.labels import (
     SourcePosition,
 )
 from genrestream.schemas.releases import EncoderReference, Release, ReleaseAction, ReleaseAnnouncement
+from genrestream.schemas.replays import DeadLetterReplay
 from genrestream.schemas.revision import Revision
 
 _ARRIVED = datetime(2025, 9, 12, 18, 30, 0, 120_000, tzinfo=UTC)
@@ -73,6 +74,16 @@ LABEL_RECORD = LabelRecord(
     revision=Revision(90210, 12),
     arrived_at=_ARRIVED,
     labelled_at=_LABELLED,
+)
+
+REPLAY = DeadLetterReplay(
+    schema_version=1,
+    topic="catalog.podcasts",
+    partition=7,
+    offset=90211,
+    first_offset=90211,
+    replayed_to=90514,
+    replayed_at=_LABELLED,
 )
 
 _FEATURES = FeatureSpec(hashed_text=HashedTextFeatures(), image=ImageFeatures(height_px=336, width_px=224))

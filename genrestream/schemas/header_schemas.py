@@ -5,11 +5,13 @@ from typing import Any
 from genrestream.schemas.dead_letters import MAX_MESSAGE_CHARS, PREFIX, DeadLetterCode
 from genrestream.schemas.headers import (
     ALL_SCORES,
+    ATTEMPTS,
     CLOUD_EVENTS_VERSION,
     CONTENT_TYPE,
     FIRST_OFFSET,
     REMOVAL_EVENT_TYPE,
     REVISION,
+    SCANNED_TO,
 )
 from genrestream.schemas.member_docs import described
 
@@ -37,6 +39,18 @@ def item_headers_schema() -> dict[str, Any]:
                 "pattern": "^[0-9]{1,18}$",
                 "description": "On a replayed item: the offset that it had first, so that it never "
                 "beats a newer version. Set by the replay, not by producers.",
+            },
+            SCANNED_TO: {
+                "type": "string",
+                "pattern": "^[0-9]{1,18}$",
+                "description": "On a replayed item: below this offset the replay found no newer "
+                "version. Set by the replay, not by producers.",
+            },
+            ATTEMPTS: {
+                "type": "string",
+                "pattern": "^[0-9]{1,6}$",
+                "description": "On a replayed item: how often it became a dead letter so far. Set by the "
+                "replay, not by producers.",
             },
         },
     }

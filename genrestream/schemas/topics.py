@@ -80,6 +80,15 @@ DEAD_LETTERS = Topic(
     description="Items that cannot be labelled: the untouched bytes, the reason in headers.",
 )
 
+DEAD_LETTER_REPLAYS = Topic(
+    name="catalog.dead-letter-replays",
+    partitions=1,
+    retention_ms=2 * DEAD_LETTERS.retention_ms,
+    compacted=False,
+    max_message_bytes=1024 * 1024,
+    description="Which dead letters were replayed; the key is the letter's place, TOPIC/PARTITION@OFFSET.",
+)
+
 RELEASES = Topic(
     name="catalog.releases",
     partitions=1,
@@ -89,6 +98,6 @@ RELEASES = Topic(
     description="Announced releases, key kind:task; the newest one a key is live.",
 )
 
-TOPICS: tuple[Topic, ...] = (*INPUT_TOPICS.values(), LABELS, DEAD_LETTERS, RELEASES)
+TOPICS: tuple[Topic, ...] = (*INPUT_TOPICS.values(), LABELS, DEAD_LETTERS, DEAD_LETTER_REPLAYS, RELEASES)
 
 KIND_OF_TOPIC: dict[str, Kind] = {topic.name: kind for kind, topic in INPUT_TOPICS.items()}

@@ -32,6 +32,7 @@ from genrestream.workers.faust_app import FaustService, build_faust
 from genrestream.workers.feature_pool import FeaturePool, PoolLimits
 from genrestream.workers.features.content import FeatureLimits
 from genrestream.workers.health import Health, HealthServer
+from genrestream.workers.intake import Incoming, is_replay
 from genrestream.workers.media import MediaFetcher
 from genrestream.workers.media_address import AddressPolicy
 from genrestream.workers.media_limits import MediaLimits
@@ -45,6 +46,7 @@ from genrestream.workers.releases import ReleaseFollower
 from genrestream.workers.settings import WorkerSettings
 from genrestream.workers.stream import Consumption
 from genrestream.workers.triton import TritonInference
+from genrestream.workers.versions import VersionReader
 
 log = logging.getLogger(__name__)
 
@@ -136,6 +138,7 @@ async def _run(
                 labels=LabelPublisher(producer),
                 dead_letters=DeadLetterPublisher(producer),
                 releases=releases,
+                versions=VersionReader(kafka_bootstrap, on_retry=lambda: metrics.count_retry("kafka")),
             ),
             metrics,
             {
@@ -147,8 +150,10 @@ async def _run(
         storm = StormLimit()
         triton = _Watched(inference.is_ready)
 
-        def after(outcome: Outcome) -> None:
-            storm.count(dead_lettered=outcome is Outcome.DEAD_LETTERED)
+        def after(message: Incoming, outcome: Outcome) -> None:
+            # A replay that fails again comes from the dead letters: it drains no topic into them.
+            if not is_replay(message):
+                storm.count(dead_lettered=outcome is Outcome.DEAD_LETTERED)
             if storm.exceeded:
                 stop.fail(str(storm))
 

@@ -5,7 +5,6 @@ then pydantic (3.1 against 3.2 us for a podcast of 570 bytes), and it refuses ne
 integers of more than 4,300 digits, lone surrogates and broken UTF-8 as a plain error.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from genrestream.schemas.dead_letters import DeadLetterCode
-from genrestream.schemas.headers import ALL_SCORES, FIRST_OFFSET
+from genrestream.schemas.headers import ALL_SCORES, FIRST_OFFSET, SCANNED_TO, offset_header
 from genrestream.schemas.items import SCHEMA_VERSION, Item, ItemId, Kind, item_model
 from genrestream.schemas.labels import SourcePosition
 from genrestream.schemas.topics import KIND_OF_TOPIC, MAX_ITEM_BYTES
@@ -24,7 +23,8 @@ from genrestream.workers.errors import Rejected
 
 MAX_ERRORS_TOLD = 3
 MAX_ECHO_CHARS = 60
-OFFSET = re.compile(rb"[0-9]{1,18}")
+MAX_REPLAY_SCAN = 1_000_000
+"""Messages that a worker reads back for one replay: about a minute. `dead-letters replay` leaves it few."""
 
 _ITEM_ID: TypeAdapter[str] = TypeAdapter(ItemId)
 
@@ -46,6 +46,15 @@ class Incoming:
 
 
 @dataclass(frozen=True, slots=True)
+class Replay:
+    """What a replayed message says of itself: which version it is, and where to look for newer ones."""
+
+    first_offset: int
+    scan_from: int
+    """The messages from here to the replay itself are still to be looked at."""
+
+
+@dataclass(frozen=True, slots=True)
 class Arrived:
     """An item to be labelled."""
 
@@ -56,6 +65,7 @@ class Arrived:
     arrived_at: datetime
     all_scores: bool
     event_id: str | None
+    replay: Replay | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +78,7 @@ class Removal:
     item_offset: int
     arrived_at: datetime
     event_id: str | None
+    replay: Replay | None = None
 
 
 def take_in(message: Incoming, max_item_bytes: int = MAX_ITEM_BYTES) -> Arrived | Removal:
@@ -79,12 +90,13 @@ def take_in(message: Incoming, max_item_bytes: int = MAX_ITEM_BYTES) -> Arrived 
     kind = KIND_OF_TOPIC.get(message.topic)
     if kind is None:
         raise Rejected(DeadLetterCode.WRONG_TOPIC, f"{message.topic} is no topic of catalogue items")
-    item_offset = _item_offset(message)
+    replay = _replay(message)
+    item_offset = message.offset if replay is None else replay.first_offset
     position = SourcePosition(topic=message.topic, partition=message.partition, offset=message.offset)
     arrived_at = _arrived_at(message)
     event_id = event_id_of(message.headers)
     if message.value is None:
-        return Removal(kind, _removed_id(message.key), position, item_offset, arrived_at, event_id)
+        return Removal(kind, _removed_id(message.key), position, item_offset, arrived_at, event_id, replay)
     if len(message.value) > max_item_bytes:
         raise Rejected(
             DeadLetterCode.OVERSIZED_MESSAGE,
@@ -98,7 +110,7 @@ def take_in(message: Incoming, max_item_bytes: int = MAX_ITEM_BYTES) -> Arrived 
         raise Rejected(
             DeadLetterCode.KEY_MISMATCH, f"the key is {_shown(message.key)}, the id {_shown(item.id)}"
         )
-    return Arrived(item, position, item_offset, arrived_at, _wants_all_scores(message), event_id)
+    return Arrived(item, position, item_offset, arrived_at, _wants_all_scores(message), event_id, replay)
 
 
 def _item(value: bytes, kind: Kind) -> Item:
@@ -156,15 +168,35 @@ def _removed_id(key: bytes | None) -> str:
         raise Rejected(DeadLetterCode.KEY_MISMATCH, f"the key {_shown(key)} is no item id") from None
 
 
-def _item_offset(message: Incoming) -> int:
-    """The offset in the revision. A first offset beyond the message's own would beat all versions to come."""
-    first = next((value for name, value in message.headers if name == FIRST_OFFSET), None)
+def is_replay(message: Incoming) -> bool:
+    """Whether the message was published again; whatever becomes of it, it came in before."""
+    return any(name == FIRST_OFFSET for name, _ in message.headers)
+
+
+def _replay(message: Incoming) -> Replay | None:
+    """What a replay says of itself. A first offset beyond its own would beat all versions to come."""
+    first = _earlier_offset(message, FIRST_OFFSET)
     if first is None:
-        return message.offset
-    if not OFFSET.fullmatch(first) or int(first) > message.offset:
-        text = f"{FIRST_OFFSET}: {_shown(first)} is no earlier offset than the message's, {message.offset}"
-        raise Rejected(DeadLetterCode.INVALID_ITEM, text)
-    return int(first)
+        return None
+    scanned_to = _earlier_offset(message, SCANNED_TO)
+    scan_from = max(first + 1, scanned_to or 0)
+    if message.offset - scan_from > MAX_REPLAY_SCAN:
+        text = (
+            f"{message.offset - scan_from} messages since are more than a worker looks at for newer versions"
+        )
+        raise Rejected(
+            DeadLetterCode.INVALID_ITEM, f"{FIRST_OFFSET}: {text}; use `genrestream dead-letters replay`"
+        )
+    return Replay(first, scan_from)
+
+
+def _earlier_offset(message: Incoming, header: str) -> int | None:
+    try:
+        return offset_header(message.headers, header, message.offset)
+    except ValueError:
+        found = next(value for name, value in message.headers if name == header)
+        text = f"{header}: {_shown(found)} is no earlier offset than the message's, {message.offset}"
+        raise Rejected(DeadLetterCode.INVALID_ITEM, text) from None
 
 
 def _arrived_at(message: Incoming) -> datetime:

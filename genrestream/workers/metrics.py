@@ -48,7 +48,7 @@ ITEMS = Metric(
     "genrestream_items_total",
     "counter",
     "Messages taken to their end, by how they ended.",
-    KINDS | {"outcome": ("labelled", "removed", "dead_lettered")},
+    KINDS | {"outcome": ("labelled", "removed", "dead_lettered", "superseded")},
 )
 STAGE_SECONDS = Metric(
     "genrestream_stage_seconds",

@@ -1,6 +1,7 @@
 """An item's way through the worker, step by step; nothing that an item holds makes it raise.
 
 decode -> gather media -> features, encode, fuse (in micro-batches) -> decide -> publish.
+A replay goes on after decoding only if no newer version of its item has come meanwhile.
 What may pass is tried again, what cannot be labelled becomes a dead letter.
 """
 
@@ -20,6 +21,7 @@ from genrestream.schemas import (
     Modality,
     Revision,
 )
+from genrestream.schemas.headers import earlier_attempts
 from genrestream.schemas.topics import KIND_OF_TOPIC, MAX_ITEM_BYTES
 from genrestream.workers.batches import MicroBatcher
 from genrestream.workers.errors import (
@@ -30,12 +32,12 @@ from genrestream.workers.errors import (
 )
 from genrestream.workers.features.content import Content, Extraction, content_hash
 from genrestream.workers.gather import gather
-from genrestream.workers.intake import Arrived, Incoming, Removal, take_in
+from genrestream.workers.intake import Arrived, Incoming, Removal, Replay, take_in
 from genrestream.workers.live import LiveKind
 from genrestream.workers.metrics import Retried, WorkerMetrics
 from genrestream.workers.observe import Stage, Timer
 from genrestream.workers.ordering import Turn
-from genrestream.workers.protocols import DeadLetters, Features, Inference, Labels, Media, Releases
+from genrestream.workers.protocols import DeadLetters, Features, Inference, Labels, Media, Releases, Versions
 from genrestream.workers.records import Origin, label_records, nothing_left
 from genrestream.workers.retries import Backoff
 from genrestream.workers.score import Scored, score
@@ -51,6 +53,8 @@ class Outcome(StrEnum):
     LABELLED = "labelled"
     REMOVED = "removed"
     DEAD_LETTERED = "dead_lettered"
+    SUPERSEDED = "superseded"
+    """A replay, of which a newer version had come in before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ class Adapters:
     labels: Labels
     dead_letters: DeadLetters
     releases: Releases
+    versions: Versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +138,22 @@ class Pipeline:
     async def _process(self, message: Incoming, turn: Turn) -> Outcome:
         with self._timer.stage(Stage.DECODE):
             arrival = take_in(message, self._max_item_bytes)
+        if arrival.replay is not None and await self._is_superseded(message, arrival.replay):
+            return Outcome.SUPERSEDED
         if isinstance(arrival, Removal):
             return await self._remove(arrival, turn)
         return await self._label(arrival, turn)
+
+    async def _is_superseded(self, message: Incoming, replay: Replay) -> bool:
+        """Whether a newer version came between the item and its replay; later ones beat it by themselves."""
+        offsets = range(replay.scan_from, message.offset)
+        newer = await self._to.versions.newer(
+            message.topic, message.partition, message.key or b"", offsets, replay.first_offset
+        )
+        if newer is not None:
+            place = f"{message.topic}/{message.partition}"
+            log.info("%s@%d replays an item superseded at %d", place, message.offset, newer)
+        return newer is not None
 
     async def _label(self, arrival: Arrived, turn: Turn) -> Outcome:
         item = arrival.item
@@ -174,7 +192,7 @@ class Pipeline:
             topic=message.topic,
             partition=message.partition,
             offset=message.offset,
-            attempts=1,
+            attempts=1 + earlier_attempts(message.headers),
             at=self._clock(),
             key=message.key,
             value=message.value,

@@ -91,6 +91,20 @@ class DeadLetters(Protocol):
         ...
 
 
+class Versions(Protocol):
+    """The input topics, read back for what came under a key."""
+
+    async def newer(self, topic: str, partition: int, key: bytes, offsets: range, than: int) -> int | None:
+        """Of the messages at `offsets` under the key, one that is a newer version than `than`, or None.
+
+        Waits for as long as Kafka is away.
+
+        Raises:
+            Rejected: Kafka does not have all of these messages any more; dead-letter the item.
+        """
+        ...
+
+
 class Releases(Protocol):
     """What is live."""
 

@@ -50,7 +50,7 @@ class Consumption:
         self,
         processor: Processor,
         budget: Budget,
-        on_outcome: Callable[[Outcome], None],
+        on_outcome: Callable[[Incoming, Outcome], None],
         on_failure: Callable[[str], None],
         on_assigned: Callable[[], Awaitable[None]],
         commit_soon: Callable[[], None],
@@ -136,7 +136,7 @@ class Consumption:
         for event in self.ledger.finish(entry):
             event.ack()
         self._acknowledged.set()
-        self._on_outcome(outcome)
+        self._on_outcome(message, outcome)
         if self._order.waiting:
             self._commit_soon()
 

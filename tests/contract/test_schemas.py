@@ -85,6 +85,7 @@ def test_schema_is_valid_draft_2020_12(name):
         ("podcast", examples.PODCAST),
         ("track", examples.TRACK),
         ("label-record", examples.LABEL_RECORD),
+        ("dead-letter-replay", examples.REPLAY),
         ("release", examples.RELEASE),
         ("release-announcement", examples.ANNOUNCEMENT),
     ],

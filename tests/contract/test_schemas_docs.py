@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from genrestream.schemas import LabelRecord, item_model
-from genrestream.schemas.headers import ALL_SCORES, FIRST_OFFSET, REVISION
+from genrestream.schemas import DeadLetterCode, LabelRecord, item_model
+from genrestream.schemas.dead_letter_docs import documentation, meaning_and_remedy
+from genrestream.schemas.headers import ALL_SCORES, ATTEMPTS, FIRST_OFFSET, REVISION, SCANNED_TO
 from genrestream.schemas.items import MAX_ID_CHARS, MAX_INLINE_MEDIA_BYTES, MEDIA_FIELDS, TEXT_FIELDS, Kind
 from genrestream.schemas.labels import label_key
 from genrestream.schemas.redis_keys import LABELS_TTL_S, items_key, labels_key
-from genrestream.schemas.topics import DAY_MS, INPUT_TOPICS, MAX_ITEM_BYTES
+from genrestream.schemas.topics import DAY_MS, DEAD_LETTER_REPLAYS, DEAD_LETTERS, INPUT_TOPICS, MAX_ITEM_BYTES
 from genrestream.workers.breaker import BreakerLimits
 from genrestream.workers.features.content import FeatureLimits
 from genrestream.workers.media_address import USUAL_PORTS
@@ -82,7 +83,7 @@ def test_limits_are_those_in_force():
 def test_headers_and_keys_are_named_as_they_are():
     """The headers, the label topic's key and Redis' keys are spelt as the code spells them."""
     assert f"`{ALL_SCORES}`" in INGEST
-    assert f"`{FIRST_OFFSET}`" in INGEST
+    assert all(f"`{header}`" in INGEST for header in (FIRST_OFFSET, SCANNED_TO, ATTEMPTS))
     assert f"`{REVISION}`" in RECOMMENDERS
     assert label_key(Kind.PODCAST, "a:b", "genres") == "podcast:a:b:genres"
     assert f"HGET {labels_key(Kind.PODCAST, 'pod-314')} genres" in RECOMMENDERS
@@ -95,3 +96,24 @@ def test_links_lead_somewhere(name):
     links = re.findall(r"\]\(([^)#:]+)\)", (DOCS / name).read_text())
     assert links
     assert [link for link in links if not (DOCS / link).exists()] == []
+
+
+def test_the_table_of_dead_letters_is_fresh():
+    """docs/dead_letters.md is what `python -m genrestream.schemas.dead_letter_docs` prints."""
+    assert (DOCS / "dead_letters.md").read_text() == documentation()
+
+
+@pytest.mark.parametrize("code", DeadLetterCode)
+def test_every_dead_letter_code_has_a_remedy(code):
+    """Each code's docstring says what it means, and then what to do about it."""
+    meaning, remedy = meaning_and_remedy(code)
+    assert meaning.endswith(".")
+    assert remedy.endswith(".")
+
+
+def test_the_dead_letters_retention_is_the_topics():
+    """The days that the document names are those of the topics, and marks outlive the letters."""
+    text = " ".join(documentation().split())
+    assert f"Letters are kept for {DEAD_LETTERS.retention_ms // DAY_MS} days" in text
+    assert f"which keeps them for {INPUT_TOPICS[Kind.EVENT].retention_ms // DAY_MS} days" in text
+    assert DEAD_LETTER_REPLAYS.retention_ms == 2 * DEAD_LETTERS.retention_ms

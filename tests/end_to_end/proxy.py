@@ -70,11 +70,11 @@ class Proxy:
 
 
 @asynccontextmanager
-async def proxy(address: str) -> AsyncIterator[Proxy]:
-    """A proxy before the server at `address` (host:port)."""
+async def proxy(address: str, own_port: int = 0) -> AsyncIterator[Proxy]:
+    """A proxy before the server at `address` (host:port), on a free port unless one is named."""
     host, port = address.rsplit(":", 1)
     between = Proxy(host, int(port))
-    await between.listen()
+    await between.listen(own_port)
     try:
         yield between
     finally:

@@ -116,7 +116,7 @@ THROUGHPUT = Row(
     (
         Panel(
             "Messages by kind and outcome",
-            "Every message ends as labelled, removed or dead-lettered; none ends otherwise.",
+            "Every message ends as labelled, removed or dead-lettered, or is a superseded replay.",
             (Query(_rate("genrestream_items_total", "kind, outcome", BY_KIND), "{{kind}} {{outcome}}"),),
             "cps",
             stacked=True,

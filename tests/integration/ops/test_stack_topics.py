@@ -23,6 +23,7 @@ def test_the_topics_are_as_the_schemas_say(stack):
             "catalog.tracks": 12,
             "catalog.labels": 12,
             "catalog.dead-letters": 3,
+            "catalog.dead-letter-replays": 1,
             "catalog.releases": 1,
         }
     finally:

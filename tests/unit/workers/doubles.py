@@ -22,7 +22,7 @@ from genrestream.schemas import (
     Release,
     Revision,
 )
-from genrestream.workers.errors import MediaUnavailable
+from genrestream.workers.errors import MediaUnavailable, Rejected
 from genrestream.workers.features.content import Content, Extraction, FeaturePlan
 from genrestream.workers.features.extract import extract
 from genrestream.workers.live import LiveKind, LiveRelease, build_live
@@ -145,6 +145,21 @@ class Published:
     async def remove(self, kind: Kind, item_id: str, tasks: Iterable[str], revision: Revision) -> None:
         """Keep what was removed."""
         self.removed.append((kind, item_id, tuple(tasks), revision))
+
+
+class Versions:
+    """Says of every replay that this is its newer version, or that none can be told; notes what was asked."""
+
+    def __init__(self, newer: int | Rejected | None = None) -> None:
+        self._newer = newer
+        self.asked: list[tuple[str, int, bytes, range, int]] = []
+
+    async def newer(self, topic: str, partition: int, key: bytes, offsets: range, than: int) -> int | None:
+        """The answer."""
+        self.asked.append((topic, partition, key, offsets, than))
+        if isinstance(self._newer, Rejected):
+            raise self._newer
+        return self._newer
 
 
 class Releases:

@@ -71,7 +71,7 @@ class Scene:
         self.consumption = Consumption(
             self.processor,
             self.budget,
-            on_outcome=lambda outcome: None,
+            on_outcome=lambda message, outcome: None,
             on_failure=pytest.fail,
             on_assigned=self._assigned,
             commit_soon=self._commit_soon,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from genrestream.schemas import DeadLetterCode, InlineMedia, Kind, MediaReference, SourcePosition
 from genrestream.schemas.items import Podcast, Track
 from genrestream.workers.errors import Rejected
-from genrestream.workers.intake import Arrived, Incoming, Removal, take_in
+from genrestream.workers.intake import Arrived, Incoming, Removal, Replay, is_replay, take_in
 
 RECEIVED = datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)
 STAMPED_MS = 1_772_366_400_000
@@ -91,6 +91,51 @@ def test_what_was_replayed_keeps_its_first_offset(value: dict[str, Any] | None) 
     """The revision of a replayed item or removal is that of its first arrival; the position is its own."""
     arrived = take_in(message(value, headers=[("genrestream-first-offset", b"7")]))
     assert (arrived.item_offset, arrived.position.offset) == (7, 42)
+
+
+@pytest.mark.parametrize(
+    ("headers", "replay"),
+    [
+        ([], None),
+        ([("genrestream-first-offset", b"7")], Replay(first_offset=7, scan_from=8)),
+        (
+            [("genrestream-first-offset", b"7"), ("genrestream-scanned-to", b"40")],
+            Replay(first_offset=7, scan_from=40),
+        ),
+        # A scan that ended before the item itself says nothing about what came after it.
+        (
+            [("genrestream-first-offset", b"7"), ("genrestream-scanned-to", b"0")],
+            Replay(first_offset=7, scan_from=8),
+        ),
+        ([("genrestream-scanned-to", b"40")], None),
+    ],
+)
+@pytest.mark.parametrize("value", [{"id": "p1"}, None])
+def test_a_replay_says_where_to_look_for_newer_versions(
+    headers: list[tuple[str, bytes]], replay: Replay | None, value: dict[str, Any] | None
+) -> None:
+    """From where the replay's own scan ended, or from its first offset; only replays are looked at."""
+    incoming = message(value, headers=headers)
+    assert take_in(incoming).replay == replay
+    assert is_replay(incoming) is (replay is not None)
+
+
+@pytest.mark.parametrize("value", [b"43", b"x", b""])
+def test_a_scan_of_the_future_is_refused(value: bytes) -> None:
+    """A scan that claims to have seen what came after the replay would hide a newer version."""
+    headers = [("genrestream-first-offset", b"7"), ("genrestream-scanned-to", value)]
+    code, text = rejection(message({"id": "p1"}, headers=headers))
+    assert code is DeadLetterCode.INVALID_ITEM
+    assert text.startswith("genrestream-scanned-to: ")
+
+
+def test_a_replay_that_would_cost_a_long_look_is_refused() -> None:
+    """A header that anyone can set makes no worker read more than a million messages."""
+    headers = [("genrestream-first-offset", b"9")]
+    assert take_in(message({"id": "p1"}, headers=headers, offset=1_000_010)).replay == Replay(9, 10)
+    code, text = rejection(message({"id": "p1"}, headers=headers, offset=1_000_011))
+    assert code is DeadLetterCode.INVALID_ITEM
+    assert text.startswith("genrestream-first-offset: 1000001 messages since are more than a worker looks at")
 
 
 @pytest.mark.parametrize("value", [b"43", b"-1", b"", b"7.5", b" 7", b"9" * 400, "٣".encode()])

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import dataclasses
 import io
 import json
 from collections.abc import Mapping
@@ -12,14 +13,23 @@ import pytest
 from PIL import Image
 
 from genrestream.schemas import DeadLetterCode, Kind, MissingReason, Modality, Revision
-from genrestream.workers.errors import InferenceRejected, InferenceUnavailable
+from genrestream.workers.errors import InferenceRejected, InferenceUnavailable, Rejected
 from genrestream.workers.intake import Incoming
 from genrestream.workers.metrics import WorkerMetrics
 from genrestream.workers.ordering import KeyOrder, Turn
 from genrestream.workers.pipeline import Adapters, BatchLimits, Outcome, Pipeline
 from genrestream.workers.protocols import Array
 from genrestream.workers.retries import Backoff
-from tests.unit.workers.doubles import Features, Inference, Media, Published, Releases, live_kind, release
+from tests.unit.workers.doubles import (
+    Features,
+    Inference,
+    Media,
+    Published,
+    Releases,
+    Versions,
+    live_kind,
+    release,
+)
 
 
 def picture() -> str:
@@ -36,7 +46,11 @@ def event(item_id: str = "e1", offset: int = 5, **fields: Any) -> Incoming:
 
 
 def pipeline(
-    out: Published, inference: Inference | None = None, releases: Releases | None = None, max_items: int = 8
+    out: Published,
+    inference: Inference | None = None,
+    releases: Releases | None = None,
+    max_items: int = 8,
+    versions: Versions | None = None,
 ) -> Pipeline:
     """The pipeline over adapters in memory."""
     adapters = Adapters(
@@ -46,6 +60,7 @@ def pipeline(
         labels=out,
         dead_letters=out,
         releases=releases or Releases(live_kind()),
+        versions=versions or Versions(),
     )
     limits = {kind: BatchLimits(max_items, 0.001, 2) for kind in Kind}
     return Pipeline(adapters, WorkerMetrics("test"), limits, Backoff(0.001, 0.002))
@@ -223,3 +238,59 @@ async def test_the_bytes_of_media_are_counted() -> None:
         "genrestream_media_bytes_total", {"modality": "image"}
     )
     assert counted == len(base64.b64decode(data))
+
+
+def replayed(message: Incoming, **headers: bytes) -> Incoming:
+    """The message with the headers `genrestream-*` of a replay."""
+    named = [(f"genrestream-{name.replace('_', '-')}", value) for name, value in headers.items()]
+    return dataclasses.replace(message, headers=named)
+
+
+async def test_a_replay_with_a_newer_version_ends_as_superseded() -> None:
+    """Claim: no label, removal or dead letter comes of it; asked was what lies between scan and replay."""
+    out, versions = Published(), Versions(newer=7)
+    running = pipeline(out, versions=versions)
+    item = replayed(event(offset=9, title="Night"), first_offset=b"3", scanned_to=b"5")
+    removal = replayed(Incoming("catalog.events", 3, 10, b"e2", None), first_offset=b"4")
+    assert await run(running, item, removal) == [Outcome.SUPERSEDED] * 2
+    assert (out.records, out.removed, out.letters) == ([], [], [])
+    assert versions.asked == [
+        ("catalog.events", 3, b"e1", range(5, 9), 3),
+        ("catalog.events", 3, b"e2", range(5, 10), 4),
+    ]
+    count = running._metrics.registry.get_sample_value
+    assert count("genrestream_items_total", {"kind": "event", "outcome": "superseded"}) == 2
+
+
+async def test_a_replay_without_a_newer_version_is_labelled_by_its_first_offset() -> None:
+    """Claim: the replay's record carries its first offset; what is no replay asks for no versions."""
+    out, versions = Published(), Versions()
+    await run(
+        pipeline(out, versions=versions),
+        replayed(event("e1", 9, title="Night"), first_offset=b"3"),
+        event("e2", 10, title="Day"),
+    )
+    assert {record.id: record.revision for record in out.records} == {"e1": (3, 7), "e2": (10, 7)}
+    assert [key for _, _, key, _, _ in versions.asked] == [b"e1"]
+
+
+async def test_a_replay_whose_past_is_gone_is_a_dead_letter() -> None:
+    """Claim: where nobody can tell whether a newer version came, nothing is labelled."""
+    out = Published()
+    gone = Rejected(DeadLetterCode.INVALID_ITEM, "gone from Kafka")
+    running = pipeline(out, versions=Versions(newer=gone))
+    message = replayed(event(offset=9, title="Night"), first_offset=b"3")
+    assert await run(running, message) == [Outcome.DEAD_LETTERED]
+    assert [(letter.code, letter.message) for letter in out.letters] == [(gone.code, gone.message)]
+    assert out.records == []
+
+
+@pytest.mark.parametrize(
+    ("header", "attempts"), [(b"1", 2), (b"41", 42), (b"", 1), (b"-3", 1), (b"9" * 7, 1), ("٣".encode(), 1)]
+)
+async def test_a_replay_that_fails_again_counts_its_attempts(header: bytes, attempts: int) -> None:
+    """Claim: the attempts so far are carried on; what is no count of at most six digits is none."""
+    out = Published()
+    await run(pipeline(out), replayed(event(offset=9), first_offset=b"3", attempts=header))
+    (letter,) = out.letters
+    assert (letter.attempts, letter.first_offset) == (attempts, 3)
