@@ -140,21 +140,24 @@ class CacheView:
         attempt = 0
         while True:
             try:
-                batches = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=MAX_RECORDS)
-                messages = [message for batch in batches.values() for message in batch]
-                self._in_hand = len(messages)
-                await self._write(messages)
-                self._in_hand = 0
-                self._written |= {partition: batch[-1].offset + 1 for partition, batch in batches.items()}
-                if time.monotonic() - self._committed_s >= COMMIT_EVERY_S:
-                    await self._commit()
+                await self._step()
                 attempt = 0
-            except KafkaError as error:
+            except (KafkaError, IllegalStateError) as error:
                 # Labels flow on; what is not written yet is still in the topic.
                 attempt += 1
                 log.warning("cannot follow %s for the cache: %s", LABELS.name, kafka_reason(error))
                 self._metrics.count_retry("kafka")
                 await asyncio.sleep(BACKOFF.delay_s(attempt))
+
+    async def _step(self) -> None:
+        batches = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=MAX_RECORDS)
+        messages = [message for batch in batches.values() for message in batch]
+        self._in_hand = len(messages)
+        await self._write(messages)
+        self._in_hand = 0
+        self._written |= {partition: batch[-1].offset + 1 for partition, batch in batches.items()}
+        if time.monotonic() - self._committed_s >= COMMIT_EVERY_S:
+            await self._commit()
 
     async def _write(self, messages: Sequence[ConsumerRecord]) -> None:
         """Return once Redis has all of them, however long it is away."""
