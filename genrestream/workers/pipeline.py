@@ -24,6 +24,7 @@ from genrestream.schemas import (
 from genrestream.schemas.headers import earlier_attempts
 from genrestream.schemas.topics import KIND_OF_TOPIC, MAX_ITEM_BYTES
 from genrestream.workers.batches import MicroBatcher
+from genrestream.workers.breaker import BreakerLimits, BreakerOpenError, Breakers
 from genrestream.workers.errors import (
     DeliveryImpossibleError,
     InferenceRejected,
@@ -45,6 +46,9 @@ from genrestream.workers.score import Scored, score
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+TRITON_BREAKER = BreakerLimits(failures=3, first_open_s=0.5, longest_open_s=5.0)
+"""Short: items wait in order for Triton, and nothing else can be done for them."""
 
 
 class Outcome(StrEnum):
@@ -105,6 +109,7 @@ class Pipeline:
         self._backoff = backoff or Backoff()
         self._max_item_bytes = max_item_bytes
         self._clock = clock
+        self._breakers = Breakers[Kind](InferenceUnavailable, TRITON_BREAKER)
         self._batchers = {
             kind: MicroBatcher(
                 self._score,
@@ -242,11 +247,16 @@ class Pipeline:
         attempt = 0
         while True:
             attempt += 1
+            delay_s = self._backoff.delay_s(attempt)
             try:
-                return await score(extractions, live, self._to.inference, self._timer)
+                with self._breakers.attempt(live.kind):
+                    return await score(extractions, live, self._to.inference, self._timer)
             except InferenceUnavailable as error:
                 self._count_retry("triton", str(error))
-            await asyncio.sleep(self._backoff.delay_s(attempt))
+            except BreakerOpenError as refused:
+                # One batch of the kind finds out for all of them whether Triton is back.
+                delay_s = max(delay_s, refused.retry_in_s)
+            await asyncio.sleep(delay_s)
             newer = self._to.releases.live(live.kind)
             if newer is not None and newer is not live:
                 # What was asked for may be gone for good: go on with what is live now.

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from genrestream.schemas import DeadLetterCode, Kind, MissingReason, Modality, Revision
+from genrestream.workers.breaker import BreakerLimits
 from genrestream.workers.errors import InferenceRejected, InferenceUnavailable, Rejected
 from genrestream.workers.intake import Incoming
 from genrestream.workers.metrics import WorkerMetrics
@@ -51,6 +52,7 @@ def pipeline(
     releases: Releases | None = None,
     max_items: int = 8,
     versions: Versions | None = None,
+    max_batches: int = 2,
 ) -> Pipeline:
     """The pipeline over adapters in memory."""
     adapters = Adapters(
@@ -62,7 +64,7 @@ def pipeline(
         releases=releases or Releases(live_kind()),
         versions=versions or Versions(),
     )
-    limits = {kind: BatchLimits(max_items, 0.001, 2) for kind in Kind}
+    limits = {kind: BatchLimits(max_items, 0.001, max_batches) for kind in Kind}
     return Pipeline(adapters, WorkerMetrics("test"), limits, Backoff(0.001, 0.002))
 
 
@@ -179,6 +181,32 @@ async def test_while_triton_is_away_items_wait_and_none_is_dead_lettered() -> No
     outcomes = await run(pipeline(out, Inference(away)), *(event(f"e{n}", n, title="x") for n in range(4)))
     assert outcomes == [Outcome.LABELLED] * 4
     assert out.letters == []
+
+
+async def test_a_triton_that_is_away_is_probed_by_one_batch_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Claim: with 40 items waiting one by one, a Triton that is away is asked a few times and not 40."""
+    limits = BreakerLimits(failures=2, first_open_s=0.2, longest_open_s=0.2)
+    monkeypatch.setattr("genrestream.workers.pipeline.TRITON_BREAKER", limits)
+    back = asyncio.Event()
+    refused = 0
+
+    def away(inputs: Mapping[str, Array]) -> Array:
+        nonlocal refused
+        if not back.is_set():
+            refused += 1
+            raise InferenceUnavailable("connection refused")
+        return np.tile(np.float32([0.9, 0.1, 0.1]), (len(next(iter(inputs.values()))), 1))
+
+    running = pipeline(Published(), Inference(away), max_items=1, max_batches=40)
+    items = [event(f"e{n}", n, title="x") for n in range(40)]
+    outcomes = asyncio.create_task(run(running, *items))
+    while refused < 4:
+        await asyncio.sleep(0.01)
+    assert refused < 40
+    back.set()
+    assert await outcomes == [Outcome.LABELLED] * 40
 
 
 async def test_a_refused_item_is_buried_and_its_neighbours_are_labelled() -> None:
