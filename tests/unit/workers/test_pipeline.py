@@ -183,30 +183,26 @@ async def test_while_triton_is_away_items_wait_and_none_is_dead_lettered() -> No
     assert out.letters == []
 
 
-async def test_a_triton_that_is_away_is_probed_by_one_batch_at_a_time(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Claim: with 40 items waiting one by one, a Triton that is away is asked a few times and not 40."""
-    limits = BreakerLimits(failures=2, first_open_s=0.2, longest_open_s=0.2)
+async def test_a_triton_that_keeps_failing_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Claim: after three batches in a row have failed, the others wait and ask no more until the cool-down."""
+    limits = BreakerLimits(failures=3, first_open_s=3600, longest_open_s=3600)
     monkeypatch.setattr("genrestream.workers.pipeline.TRITON_BREAKER", limits)
-    back = asyncio.Event()
-    refused = 0
+    asked = 0
 
     def away(inputs: Mapping[str, Array]) -> Array:
-        nonlocal refused
-        if not back.is_set():
-            refused += 1
-            raise InferenceUnavailable("connection refused")
-        return np.tile(np.float32([0.9, 0.1, 0.1]), (len(next(iter(inputs.values()))), 1))
+        nonlocal asked
+        asked += 1
+        raise InferenceUnavailable("connection refused")
 
-    running = pipeline(Published(), Inference(away), max_items=1, max_batches=40)
-    items = [event(f"e{n}", n, title="x") for n in range(40)]
-    outcomes = asyncio.create_task(run(running, *items))
-    while refused < 4:
-        await asyncio.sleep(0.01)
-    assert refused < 40
-    back.set()
-    assert await outcomes == [Outcome.LABELLED] * 40
+    running = pipeline(Published(), Inference(away), max_items=1, max_batches=3)
+    waiting = asyncio.create_task(run(running, *(event(f"e{n}", n, title="x") for n in range(20))))
+    while asked < 3:
+        await asyncio.sleep(0.001)
+    # Without the breaker, each batch would ask again every two milliseconds.
+    await asyncio.sleep(0.1)
+    assert asked == 3
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
 
 
 async def test_a_refused_item_is_buried_and_its_neighbours_are_labelled() -> None:
