@@ -184,7 +184,7 @@ async def test_while_triton_is_away_items_wait_and_none_is_dead_lettered() -> No
 
 
 async def test_a_triton_that_keeps_failing_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Claim: after three batches in a row have failed, the others wait and ask no more until the cool-down."""
+    """Claim: after three failures in a row, all batches wait and none asks before the cool-down is over."""
     limits = BreakerLimits(failures=3, first_open_s=3600, longest_open_s=3600)
     monkeypatch.setattr("genrestream.workers.pipeline.TRITON_BREAKER", limits)
     asked = 0
@@ -202,7 +202,12 @@ async def test_a_triton_that_keeps_failing_is_left_alone(monkeypatch: pytest.Mon
     await asyncio.sleep(0.1)
     assert asked == 3
     waiting.cancel()
-    await asyncio.gather(waiting, return_exceptions=True)
+    batches = asyncio.all_tasks() - {asyncio.current_task()}
+    while batches:
+        for batch in batches:
+            batch.cancel()
+        await asyncio.gather(*batches, return_exceptions=True)
+        batches = asyncio.all_tasks() - {asyncio.current_task()}
 
 
 async def test_a_refused_item_is_buried_and_its_neighbours_are_labelled() -> None:
