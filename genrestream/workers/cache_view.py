@@ -68,6 +68,7 @@ class CacheView:
         self._consumer: AIOKafkaConsumer = None
         self._written: Offsets = {}
         self._in_hand = 0
+        self._closing = False
         self._committed_s = time.monotonic()
         self._filling: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[NoReturn]] = []
@@ -100,7 +101,8 @@ class CacheView:
             await self._consumer.stop()
             text = f"cannot read {LABELS.name} from Kafka at {self._bootstrap}: {kafka_reason(error)}"
             raise KafkaUnavailableError(text) from error
-        self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._watch())]
+        steps = (self._step, self._look)
+        self._tasks = [asyncio.create_task(self._again_and_again(step)) for step in steps]
         return self
 
     async def __aexit__(
@@ -111,6 +113,7 @@ class CacheView:
                 await self._catch_up()
         except (TimeoutError, KafkaError):
             log.warning("some labels are not in Redis yet; the next worker writes them")
+        self._closing = True
         tasks = [*self._tasks, *([self._filling] if self._filling else [])]
         for task in tasks:
             task.cancel()
@@ -136,18 +139,26 @@ class CacheView:
                 lag += max(0, end - await self._consumer.position(partition))
         return lag
 
-    async def _follow(self) -> NoReturn:
+    async def _again_and_again(self, step: Callable[[], Awaitable[None]]) -> NoReturn:
+        """Labels flow on whatever happens here, and what is not written yet is still in the topic."""
         attempt = 0
         while True:
             try:
-                await self._step()
+                await step()
                 attempt = 0
+                continue
             except (KafkaError, IllegalStateError) as error:
-                # Labels flow on; what is not written yet is still in the topic.
-                attempt += 1
                 log.warning("cannot follow %s for the cache: %s", LABELS.name, kafka_reason(error))
-                self._metrics.count_retry("kafka")
-                await asyncio.sleep(BACKOFF.delay_s(attempt))
+            except asyncio.CancelledError:
+                if self._closing:
+                    raise
+                # Not ours: aiokafka cancels what waits for a connection that it gives up.
+                log.warning("cannot follow %s for the cache: a request was given up", LABELS.name)
+            except Exception:
+                log.exception("cannot follow %s for the cache", LABELS.name)
+            attempt += 1
+            self._metrics.count_retry("kafka")
+            await asyncio.sleep(BACKOFF.delay_s(attempt))
 
     async def _step(self) -> None:
         batches = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=MAX_RECORDS)
@@ -191,22 +202,21 @@ class CacheView:
             # They were taken away meanwhile: whoever has them now writes the same once more.
             log.debug("offsets of the cache are not committed: %s", error)
 
-    async def _watch(self) -> NoReturn:
+    async def _look(self) -> None:
         """Keep the lag up to date, and fill Redis anew where it lost something."""
-        while True:
-            await asyncio.sleep(WATCH_EVERY_S)
-            mine = self._consumer.assignment()
-            ends = {partition: self._consumer.highwater(partition) for partition in mine}
-            self._metrics.show_cache_lag(await self._lag(ends))
-            if self._filling is not None and not self._filling.done():
-                continue
-            # `_follow` says it when Redis is away.
-            with suppress(CacheUnavailableError):
-                if lacking := await self._cache.unfilled([partition.partition for partition in mine]):
-                    self._filling = asyncio.create_task(self._fill(lacking))
+        await asyncio.sleep(WATCH_EVERY_S)
+        mine = self._consumer.assignment()
+        ends = {partition: self._consumer.highwater(partition) for partition in mine}
+        self._metrics.show_cache_lag(await self._lag(ends))
+        if self._filling is not None and not self._filling.done():
+            return
+        # The copying of messages says it when Redis is away.
+        with suppress(CacheUnavailableError):
+            if lacking := await self._cache.unfilled([partition.partition for partition in mine]):
+                self._filling = asyncio.create_task(self._fill(lacking))
 
     async def _fill(self, partitions: Sequence[int]) -> None:
-        """Copy all of these partitions; `_watch` begins again with what failed or was lost meanwhile."""
+        """Copy all of these partitions; `_look` begins again with what failed or was lost meanwhile."""
         try:
             token = await self._cache.begin_fill(partitions)
             outcomes = await rebuild(
