@@ -41,8 +41,8 @@ _COMBINING = "".join(
 )
 # Normalising sorts each run of combining marks, in quadratic time: 80,000 of them took 6 s. No language
 # needs more than 30 (UAX #15, stream-safe text format); what is beyond them is decoration.
-_MAX_COMBINING = 30
-_STACKED = re.compile(f"([{_COMBINING}]{{{_MAX_COMBINING}}})[{_COMBINING}]+")
+MAX_COMBINING = 30
+_STACKED = re.compile(f"([{_COMBINING}]{{{MAX_COMBINING}}})[{_COMBINING}]+")
 
 
 def clean_fields(fields: Iterable[str], max_chars: int) -> tuple[str, ...]:

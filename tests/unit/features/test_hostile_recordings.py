@@ -68,8 +68,8 @@ def test_the_list_of_containers_lets_the_common_ones_in() -> None:
     for container, codec in (
         ("mp3", "libmp3lame"), ("wav", "pcm_s16le"), ("flac", "flac"), ("ipod", "aac"), ("ogg", "libopus"),
         ("adts", "aac"), ("aiff", "pcm_s16be"), ("caf", "pcm_s16le"), ("w64", "pcm_s16le"),
-        ("matroska", "libmp3lame"), ("asf", "wmav2"), ("avi", "pcm_s16le"), ("mpegts", "mp2"), ("wav", "pcm_mulaw"),
-        ("mov", "alac"), ("wv", "wavpack"), ("mp2", "mp2"),
+        ("matroska", "libmp3lame"), ("asf", "wmav2"), ("avi", "pcm_s16le"), ("mpegts", "mp2"),
+        ("wav", "pcm_mulaw"), ("mov", "alac"), ("wv", "wavpack"), ("mp2", "mp2"),
     ):  # fmt: skip
         rate_hz = 48_000 if codec in {"libopus", "wmav2"} else 16_000
         assert outcome(encoded(container, codec, rate_hz=rate_hz)) == "patches", (container, codec)
