@@ -1,5 +1,6 @@
 """What a feature process may do, seen from inside and from outside."""
 
+import asyncio
 import resource
 import subprocess
 import sys
@@ -56,14 +57,28 @@ def test_a_lower_limit_stays() -> None:
 async def test_every_feature_process_is_bound() -> None:
     """No files, no core dumps, no new privileges, and the first to go when memory runs out."""
     async with FeaturePool(PoolLimits(processes=2)):
-        bound = [
-            process
-            for process in psutil.Process().children(recursive=True)
-            if process.rlimit(psutil.RLIMIT_FSIZE) == (0, 0)
-        ]
-        assert len(bound) == 2
+        async with asyncio.timeout(60):
+            # The pool is ready when its first process is; the second may still be starting.
+            while len(bound := bound_children()) < 2:
+                await asyncio.sleep(0.05)
         for process in bound:
-            folder = Path(f"/proc/{process.pid}")
             assert process.rlimit(psutil.RLIMIT_CORE) == (0, 0)
-            assert "NoNewPrivs:\t1\n" in (folder / "status").read_text()
-            assert (folder / "oom_score_adj").read_text() == "1000\n"
+            assert told_to_go_first(process)
+
+
+def bound_children() -> list[psutil.Process]:
+    """The processes below this one that were told to write no file and gain no privilege."""
+    children = psutil.Process().children(recursive=True)
+    return [child for child in children if no_new_privileges(child) and writes_nothing(child)]
+
+
+def no_new_privileges(process: psutil.Process) -> bool:
+    return "NoNewPrivs:\t1\n" in Path(f"/proc/{process.pid}/status").read_text()
+
+
+def writes_nothing(process: psutil.Process) -> bool:
+    return process.rlimit(psutil.RLIMIT_FSIZE) == (0, 0)
+
+
+def told_to_go_first(process: psutil.Process) -> bool:
+    return Path(f"/proc/{process.pid}/oom_score_adj").read_text() == "1000\n"
