@@ -21,7 +21,7 @@ TEST := .venv/stamp-test
 SERVERS := .uv/stamp-servers
 KAFKA := .uv/stamp-kafka
 
-.PHONY: help setup setup-training demo test bench up down lint requirements clean
+.PHONY: help setup setup-training demo test fuzz bench up down lint requirements clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ demo: setup $(if $(DATA),$(TEST)) ## Label a catalogue live: the sample, or real
 
 test: setup $(TEST) lint ## Lint, check types, and run every test against real servers (ARGS= for pytest)
 	@$(VENV_PYTHON) -m pytest $(ARGS)
+
+fuzz: $(TEST) ## Damage messages, texts and media, and look for what breaks (MINUTES=10)
+	@$(VENV_PYTHON) -m tests.fuzz.run $(or $(MINUTES),10)
 
 bench: setup $(TEST) ## Measure throughput and latency beside the machine's own limit (DATA=FOLDER JSON=FILE ARGS=)
 	@$(VENV_PYTHON) -m benchmarks.run $(if $(DATA),--data "$(DATA)") $(if $(JSON),--json "$(JSON)") $(ARGS)

@@ -161,8 +161,8 @@ def _schedule(
 def _finish(pool: ProcessPool, pending: _Pending, task: Task) -> _Chunk:
     try:
         encoded: Encoded = pending.future.result()
-    except (ProcessExpired, concurrent.futures.TimeoutError, TimeoutError):
-        # A decoder died or hangs on one item; find it, and train that item without its media.
+    except (ProcessExpired, concurrent.futures.TimeoutError, TimeoutError, MemoryError):
+        # A decoder died, hangs or takes too much memory on one item; find it, and train it without its media.
         encoded = _one_by_one(pool, pending, task)
     return pending.examples, pending.hashes, encoded
 
@@ -189,12 +189,12 @@ def _one_by_one(pool: ProcessPool, pending: _Pending, task: Task) -> Encoded:
 
 
 def _try(pool: ProcessPool, example: Example, modalities: frozenset[Modality], task: Task) -> Encoded | None:
-    """One item by itself; None if its process died or did not answer in time."""
+    """One item by itself; None if its process died, did not answer in time or ran out of memory."""
     arguments = ([example], [modalities], task)
     future = pool.schedule(encode_chunk, args=arguments, timeout=CHUNK_DEADLINE_S)
     try:
         encoded: Encoded = future.result()
-    except (ProcessExpired, concurrent.futures.TimeoutError, TimeoutError):
+    except (ProcessExpired, concurrent.futures.TimeoutError, TimeoutError, MemoryError):
         return None
     return encoded
 

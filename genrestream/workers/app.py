@@ -114,6 +114,7 @@ async def _run(
                     processes=settings.feature_processes,
                     item_deadline_s=settings.item_deadline_s,
                     chunks_in_flight=2 * settings.feature_processes,
+                    memory_bytes=settings.feature_memory_bytes,
                 ),
                 FeatureLimits(max_media_bytes=settings.max_media_bytes),
                 on_restart=metrics.count_feature_restart,

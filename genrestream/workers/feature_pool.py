@@ -1,13 +1,14 @@
 """Feature work in a bounded pool of processes, off the event loop, with a deadline an item.
 
-A decoder that hangs or crashes costs its process and the chunk is taken apart: item by item, then
-modality by modality, until the one that did it stands alone and is marked missing.
+A decoder that hangs, crashes or takes too much memory costs its process and the chunk is taken apart: item
+by item, then modality by modality, until the one that did it stands alone and is marked missing.
 """
 
 import asyncio
 import concurrent.futures
 import ctypes
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from pebble import ProcessExpired, ProcessPool
 from genrestream.schemas import MissingReason, Modality
 from genrestream.workers.features.content import Content, Extraction, FeatureLimits, FeaturePlan, Missing
 from genrestream.workers.features.extract import extract
+from genrestream.workers.process_bounds import address_space, give_up_rights
 from genrestream.workers.process_memory import keep_freed_memory
 
 TEXT_WEIGHT_BYTES = 4_096
@@ -29,6 +31,14 @@ CHUNK_BYTES = 512 * 1024
 
 PR_SET_PDEATHSIG = 1
 
+OUT_OF_MEMORY_EXIT = 77
+"""How a process ends whose allocation failed; no signal's number and none of Python's own."""
+
+DETAILS = {
+    MissingReason.CRASHED: "the decoder died",
+    MissingReason.TOO_LARGE: "decoding takes more memory than a feature process may have",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
@@ -38,6 +48,9 @@ class PoolLimits:
     item_deadline_s: float = 20.0
     chunks_in_flight: int = 4
     """Twice the processes keeps each of them fed."""
+    memory_bytes: int = 2 * 2**30
+    """Address space of a process while it extracts. At rest it has 0.3 GiB; of pictures at the limit of
+    50 megapixels, a WebP with transparency takes it to 1.25 GiB; 0.2 GiB freed before may still be held."""
     tasks_per_process: int = 10_000
     """A process is replaced after so many chunks, whatever its libraries leaked."""
 
@@ -87,8 +100,7 @@ class FeaturePool:
         try:
             return await self._run(contents, plan)
         except (TimeoutError, concurrent.futures.TimeoutError, ProcessExpired) as error:
-            timed_out = not isinstance(error, ProcessExpired)
-            reason = MissingReason.TIMEOUT if timed_out else MissingReason.CRASHED
+            reason = _reason(error)
             self._on_restart(reason)
             if len(contents) > 1:
                 return [(await self._extract_chunk([content], plan))[0] for content in contents]
@@ -98,9 +110,7 @@ class FeaturePool:
         """Extract each modality for itself, so that the broken one does not take the others along."""
         singles = _apart(content)
         if len(singles) == 1:
-            detail = f"no result in {self._limits.item_deadline_s:g} s"
-            if reason is MissingReason.CRASHED:
-                detail = "the decoder died"
+            detail = DETAILS.get(reason, f"no result in {self._limits.item_deadline_s:g} s")
             nothing = (await self._run([Content((), None, None)], plan))[0]
             return replace(nothing, missing={**nothing.missing, next(iter(singles)): Missing(reason, detail)})
         parts = {
@@ -113,22 +123,39 @@ class FeaturePool:
         timeout_s = self._limits.item_deadline_s * max(1, len(contents))
         async with self._room:
             future = self._pool.schedule(
-                _extract_all, args=(contents, plan, self._feature_limits), timeout=timeout_s
+                _extract_all,
+                args=(contents, plan, self._feature_limits, self._limits.memory_bytes),
+                timeout=timeout_s,
             )
             extractions: list[Extraction] = await asyncio.wrap_future(future)
             return extractions
 
 
 def _start_process() -> None:
-    """Leave Ctrl-C to the worker, and die with it, however it dies."""
+    """Leave Ctrl-C to the worker, die with it, however it dies, and give up what decoding does not need."""
     keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    give_up_rights()
 
 
-def _extract_all(contents: list[Content], plan: FeaturePlan, limits: FeatureLimits) -> list[Extraction]:
-    return [extract(content, plan, limits) for content in contents]
+def _extract_all(
+    contents: list[Content], plan: FeaturePlan, limits: FeatureLimits, memory_bytes: int
+) -> list[Extraction]:
+    # Receiving the task and sending the result are not under the limit: failing there would lose the task.
+    try:
+        with address_space(memory_bytes):
+            return [extract(content, plan, limits) for content in contents]
+    except MemoryError:
+        # Whatever filled the process, this content or what came before: it makes room for a fresh one.
+        os._exit(OUT_OF_MEMORY_EXIT)
+
+
+def _reason(error: Exception) -> MissingReason:
+    if not isinstance(error, ProcessExpired):
+        return MissingReason.TIMEOUT
+    return MissingReason.TOO_LARGE if error.exitcode == OUT_OF_MEMORY_EXIT else MissingReason.CRASHED
 
 
 def _chunks(contents: Sequence[Content], processes: int) -> Iterator[list[Content]]:

@@ -127,8 +127,8 @@ BATCH_ITEMS = Metric("genrestream_batch_items", "histogram", "Items in a micro-b
 FEATURE_RESTARTS = Metric(
     "genrestream_feature_process_restarts_total",
     "counter",
-    "Feature processes replaced because a decoder crashed or missed its deadline.",
-    {"reason": (MissingReason.CRASHED, MissingReason.TIMEOUT)},
+    "Feature processes replaced because a decoder crashed, missed its deadline or took too much memory.",
+    {"reason": (MissingReason.CRASHED, MissingReason.TIMEOUT, MissingReason.TOO_LARGE)},
 )
 READY = Metric(
     "genrestream_worker_ready", "gauge", "1 while the worker can label: `/health/ready` answers with 200."
@@ -248,7 +248,7 @@ class WorkerMetrics:
         self._media_bytes.labels(modality).inc(size_bytes)
 
     def count_feature_restart(self, reason: MissingReason) -> None:
-        """A feature process crashed or missed its deadline."""
+        """A feature process crashed, missed its deadline or took too much memory."""
         self._feature_restarts.labels(reason).inc()
 
     def show_live(self, kind: Kind, heads: Iterable[Release]) -> None:

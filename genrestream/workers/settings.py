@@ -62,6 +62,11 @@ class WorkerSettings(BaseSettings):
     feature_processes: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=1, le=256, description="Processes for feature work."
     )
+    feature_memory_bytes: int = Field(
+        default=2 * 1024**3,
+        ge=1024**3,
+        description="Address space of each; a medium that needs more is missing as `too_large`.",
+    )
     item_deadline_s: float = Field(default=20.0, gt=0, description="For one item's feature work.")
     inference_deadline_s: float = Field(default=30.0, gt=0, description="For one request to Triton.")
 

@@ -14,6 +14,7 @@ from genrestream.schemas.redis_keys import LABELS_TTL_S, items_key, labels_key
 from genrestream.schemas.topics import DAY_MS, DEAD_LETTER_REPLAYS, DEAD_LETTERS, INPUT_TOPICS, MAX_ITEM_BYTES
 from genrestream.workers.breaker import BreakerLimits
 from genrestream.workers.features.content import FeatureLimits
+from genrestream.workers.features.text import MAX_COMBINING
 from genrestream.workers.media_address import USUAL_PORTS
 from genrestream.workers.media_limits import MediaLimits
 from genrestream.workers.settings import WorkerSettings
@@ -67,7 +68,16 @@ def test_limits_are_those_in_force():
         f"A message may have {MAX_ITEM_BYTES // 2**20} MiB",
         f"Up to {topic.max_message_bytes // 2**20} MiB the broker takes it",
         f"{limits.max_pixels // 10**6} megapixels",
-        f"up to {limits.max_audio_s / 3600:g} hours",
+        f"{limits.max_side_px:,} pixels a side, {limits.max_jpeg_scans} scans of a JPEG",
+        (
+            f"{limits.max_audio_s / 3600:g} hours, {limits.max_channels} channels, "
+            f"{limits.max_sample_rate_hz // 1000} kHz, {limits.max_streams} streams"
+        ),
+        (
+            f"more than {worker['item_deadline_s'].default:g} s or "
+            f"{worker['feature_memory_bytes'].default // 2**30} GiB"
+        ),
+        f"on one character, {MAX_COMBINING} are read",
         f"At most {worker['max_media_bytes'].default // 2**20} MiB a medium",
         f"{worker['media_timeout_s'].default:g} s to read it",
         f"at the ports {', '.join(map(str, USUAL_PORTS[:-1]))} and {USUAL_PORTS[-1]}",

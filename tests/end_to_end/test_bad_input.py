@@ -6,11 +6,13 @@ import re
 import uuid
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from genrestream.client.publisher import Message
 from genrestream.schemas import DeadLetterCode, MissingReason, Modality
@@ -64,6 +66,13 @@ def event(name: str, **fields: Any) -> Message:
     """An event's message; the id carries the case's name."""
     item_id = f"{RUN}-{name}"
     return Message("catalog.events", item_id.encode(), json.dumps({"id": item_id, **fields}).encode())
+
+
+def bomb() -> bytes:
+    """A WebP of 38 bytes with 50 million half-transparent pixels: 1.25 GiB on the way to a tensor."""
+    buffer = BytesIO()
+    Image.new("RGBA", (8_000, 6_250), (9, 9, 9, 128)).save(buffer, "WEBP", lossless=True, quality=0, method=0)
+    return buffer.getvalue()
 
 
 def inline(data: bytes) -> dict[str, str]:
@@ -140,9 +149,10 @@ async def test_a_broken_poster_beside_a_text_is_only_missing(
         "text-html": (f"{bad_server}/html", MissingReason.UNREADABLE),
         "text-slow": (f"{bad_server}/slow", MissingReason.TIMEOUT),
         "text-endless": (f"{bad_server}/endless", MissingReason.TOO_LARGE),
+        "text-bomb": (inline(bomb()), MissingReason.TOO_LARGE),
         "text-outside": ("file:///etc/passwd", MissingReason.FORBIDDEN),
     }
-    start_worker("e2e-a", **LOOPBACK_ALLOWED)
+    start_worker("e2e-a", **LOOPBACK_ALLOWED, GENRESTREAM_FEATURE_MEMORY_BYTES=str(2**30))
     await outside.publish([event(name, poster=poster, **text) for name, (poster, _) in cases.items()])
     await outside.wait_for([f"{RUN}-{name}" for name in cases])
     for name, (_, reason) in cases.items():

@@ -38,20 +38,32 @@ class FeaturePlan:
 
 @dataclass(frozen=True, slots=True)
 class FeatureLimits:
-    """The most that one medium may cost."""
+    """The most that one medium may cost; what goes beyond is missing, `too_large`.
+
+    Texts are bounded by `FeaturePlan.max_text_chars`, memory and time by the process (`PoolLimits`).
+    """
 
     max_media_bytes: int = 64 * 2**20
     """Bytes of one picture or recording."""
     max_pixels: int = 50_000_000
     """Width x height, read from the header before anything is decoded; decoded, 4 bytes a pixel."""
+    max_side_px: int = 65_535
+    """Width or height: the longest that JPEG can state. PNG's could take a header for 2 billion."""
+    max_jpeg_scans: int = 100
+    """Passes over a JPEG. Encoders write about 10. One takes 75 bytes and, at 50 megapixels, 0.08 s: with no
+    limit a file of 360 KB held a core for a minute."""
     max_audio_s: float = 6 * 3600.0
     """Length of a recording; only its middle is decoded."""
     max_decoded_s: float = 900.0
     """Seconds decoded at most where a recording cannot be sought and has to be read from its start."""
     max_channels: int = 16
-    """Channels of a recording."""
+    """Channels of a recording: 9.1.6 surround is the most that is published."""
+    min_sample_rate_hz: int = 2_000
+    """Below telephone and dictation (8 and 6 kHz) nothing is recorded."""
+    max_sample_rate_hz: int = 768_000
+    """The highest that converters offer."""
     max_streams: int = 32
-    """Streams (sound, cover art, subtitles) in one container."""
+    """Streams (sound, cover art, subtitles) in one container; FFmpeg keeps buffers and looks into each."""
 
 
 DEFAULT_LIMITS = FeatureLimits()

@@ -31,8 +31,9 @@ MAX_DETAIL_CHARS = 300
 def extract(content: Content, plan: FeaturePlan, limits: FeatureLimits = DEFAULT_LIMITS) -> Extraction:
     """The tensors that the plan asks for, and why a modality gave none. Never raises for bad content.
 
-    Raises FeatureSetupError when the plan itself cannot be carried out (a tokenizer file that is absent
-    or not the one named): no item can be labelled then.
+    Raises MemoryError when the process has less memory left than the content takes, and FeatureSetupError
+    when the plan itself cannot be carried out (a tokenizer file that is absent or not the one named): no item
+    can be labelled then.
     """
     specs_by_modality: dict[Modality, list[Spec]] = {}
     for spec in plan.specs:

@@ -1,4 +1,6 @@
-"""What a sound file's header says of its length, where FFmpeg does not pass it on."""
+"""What a file's markers say that the decoders do not pass on: a recording's length, a JPEG's scans."""
+
+import re
 
 _ID3_HEADER_BYTES = 10
 # The first MP3 frame is at most 1,441 bytes long; padding may stand before it.
@@ -28,3 +30,26 @@ def wav_missing_bytes(data: bytes) -> int:
         return 0
     size = int.from_bytes(data[4:8], "little")
     return 0 if size in _RIFF_SIZE_UNKNOWN else max(0, size + 8 - len(data))
+
+
+# A JPEG marker (ITU-T T.81, B.1.1.2): within compressed data a zero follows each 0xFF, or it is a restart.
+_JPEG_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")
+_JPEG_SCAN = b"\xda"
+_JPEG_END = b"\xd9"
+_JPEG_LONE_MARKERS = (b"\x01", b"\xd8")
+
+
+def jpeg_scans(data: bytes, enough: int) -> int:
+    """How many scans of a JPEG file a decoder would go through, counted up to `enough`.
+
+    Thumbnails in the metadata and whatever stands behind the picture's end do not count.
+    """
+    scans = 0
+    marker = _JPEG_MARKER.search(data)
+    while marker and marker[1] != _JPEG_END and scans < enough:
+        scans += marker[1] == _JPEG_SCAN
+        end = marker.end()
+        if marker[1] not in _JPEG_LONE_MARKERS:
+            end += int.from_bytes(data[end : end + 2], "big")
+        marker = _JPEG_MARKER.search(data, end)
+    return scans

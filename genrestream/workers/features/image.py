@@ -14,8 +14,8 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 from PIL import (
-    AvifImagePlugin,  # noqa: F401 - these register the formats, so that the first item does not pay for it
-    BmpImagePlugin,  # noqa: F401
+    AvifImagePlugin,
+    BmpImagePlugin,  # noqa: F401 - these register the formats, so that the first item does not pay for it
     GifImagePlugin,  # noqa: F401
     Image,
     JpegImagePlugin,  # noqa: F401
@@ -27,10 +27,13 @@ from PIL import (
 from genrestream.schemas.features import ImageFeatures
 from genrestream.workers.features.content import FeatureLimits
 from genrestream.workers.features.errors import MediaTooLarge, UnreadableMedia
+from genrestream.workers.features.headers import jpeg_scans
 
 # What scrapers find on the web. Formats that few publish and that have a history of holes (TIFF, PSD,
 # EPS, ...) are left to the ingest side.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF")
+# One process a core runs already, and each thread of a decoder reserves 72 MiB of address space.
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 _JPEG_START = b"\xff\xd8\xff"
 _EXIF_MARK = b"Exif\x00\x00"
 # EXIF comes in one of the first segments, each of at most 64 KiB.
@@ -66,6 +69,7 @@ def image_tensor(data: bytes, spec: ImageFeatures, limits: FeatureLimits) -> NDA
     if not data:
         raise UnreadableMedia("the picture is empty")
     if data.startswith(_JPEG_START):
+        _check_scans(data, limits)
         tensor = _plain_jpeg(data, spec, limits)
         if tensor is not None:
             return tensor
@@ -142,7 +146,7 @@ def _any_picture(data: bytes, spec: ImageFeatures, limits: FeatureLimits) -> NDA
                 box = drafted[1] if drafted else box
             image.load()
             return _finish(_on_known_mode(image), box, orientation, spec)
-    except (Image.DecompressionBombError, MemoryError) as error:
+    except Image.DecompressionBombError as error:
         raise MediaTooLarge(f"the picture has more than {limits.max_pixels:,} pixels") from error
     except UnidentifiedImageError as error:
         raise UnreadableMedia("not a picture of a known format") from error
@@ -155,6 +159,15 @@ def _check_pixels(width_px: int, height_px: int, limits: FeatureLimits) -> None:
         raise MediaTooLarge(
             f"the picture has {width_px} x {height_px} pixels, allowed are {limits.max_pixels:,}"
         )
+    if max(width_px, height_px) > limits.max_side_px:
+        raise MediaTooLarge(
+            f"the picture has a side of {max(width_px, height_px)} pixels, allowed are {limits.max_side_px}"
+        )
+
+
+def _check_scans(data: bytes, limits: FeatureLimits) -> None:
+    if jpeg_scans(data, limits.max_jpeg_scans + 1) > limits.max_jpeg_scans:
+        raise MediaTooLarge(f"the picture has more than {limits.max_jpeg_scans} scans")
 
 
 def _on_known_mode(image: Image.Image) -> Image.Image:

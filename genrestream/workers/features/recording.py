@@ -24,18 +24,27 @@ from genrestream.workers.features.errors import MediaError, MediaTooLarge, Unrea
 from genrestream.workers.features.headers import mp3_states_length, wav_missing_bytes
 from genrestream.workers.features.waveform import mono_waveform, resample
 
-# FFmpeg also reads playlists and scripts that open other files and addresses; only containers that hold
-# their sound themselves are let in, and pictures, subtitles and raw data are not taken for sound.
-_CONTAINERS = (
-    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,matroska,webm,mov,mp4,m4a,3gp,mj2,"
-    "mp3,mpc,mpc8,mpeg,mpegts,nut,ogg,oma,opus,rm,spx,tak,tta,voc,w64,wav,webm,wma,wv"
+# What music, podcasts and voice notes are published in, of the 350 formats that FFmpeg knows. It also reads
+# playlists and scripts that open other files and addresses: only containers that hold their sound are let in.
+_CONTAINERS = "aac,ac3,aiff,amr,ape,asf,avi,caf,eac3,flac,matroska,mov,mp3,mpegts,ogg,w64,wav,wv"
+# Decoders of sound alone, so that the film or the cover beside it reaches none; those of game consoles and
+# conference systems, whose code hardly anybody looks at, stay out.
+_DECODERS = (
+    "aac,aac_latm,ac3,adpcm_ima_qt,adpcm_ima_wav,adpcm_ms,alac,amrnb,amrwb,ape,eac3,flac,mp1,mp2,"
+    "mp3float,opus,pcm_alaw,pcm_f32be,pcm_f32le,pcm_f64be,pcm_f64le,pcm_mulaw,pcm_s16be,pcm_s16le,pcm_s24be,"
+    "pcm_s24le,pcm_s32be,pcm_s32le,pcm_s8,pcm_u8,vorbis,wavpack,wmalossless,wmapro,wmav1,wmav2"
 )
-_OPEN_OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "", "probesize": "1048576"}
+_OPEN_OPTIONS = {
+    "format_whitelist": _CONTAINERS,
+    "codec_whitelist": _DECODERS,
+    "protocol_whitelist": "",
+    "probesize": "1048576",
+}
 # FFmpeg searches the samples of a WAV file for DTS in disguise as far as it may, at 30 ms a megabyte; the
 # first kilobytes show it.
 _OPEN_WAV_OPTIONS = {**_OPEN_OPTIONS, "probesize": "65536"}
 # Streams of bare frames: FFmpeg guesses their length from the bit rate, so that their packets are counted.
-_BARE_FRAMES = frozenset({"aac", "ac3", "amr", "amrnb", "amrwb", "dts", "eac3"})
+_BARE_FRAMES = frozenset({"aac", "ac3", "amr", "eac3"})
 
 _PREROLL_S = 0.25
 """Decoded and thrown away before each part: MP3 frames reach 9 frames back, Opus asks for 80 ms."""
@@ -46,7 +55,8 @@ _EDGE_S = 0.02
 _MAX_BAD_PACKETS = 16
 """Damaged packets passed over in one part before it counts as not decodable."""
 _WAV_SLACK_BYTES = 1_024
-_SAMPLE_RATES_HZ = range(2_000, 768_001)
+# A header that lies about sizes, as a rule: FFmpeg sets memory aside by what it says.
+_NO_MEMORY = "the recording asks for more memory than there is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +132,8 @@ class Recording:
             self._container: InputContainer = av.open(
                 BytesIO(self._data), mode="r", metadata_errors="ignore", options=options
             )
+        except MemoryError as error:
+            raise MediaTooLarge(_NO_MEMORY) from error
         except (av.FFmpegError, OSError, ValueError) as error:
             raise UnreadableMedia(f"not a recording that FFmpeg reads: {_reason(error)}") from error
         self._at_start = True
@@ -168,6 +180,8 @@ class Recording:
         """The sound's packets from here on; a broken file ends where it breaks."""
         try:
             yield from self._container.demux(self._stream)
+        except MemoryError as error:
+            raise MediaTooLarge(_NO_MEMORY) from error
         except (av.FFmpegError, OSError, ValueError, IndexError):
             # IndexError: a broken transport stream announces another stream in its middle.
             return
@@ -210,6 +224,8 @@ class Recording:
         target_s = max(0.0, begin_s - _PREROLL_S) + self._start_s
         try:
             self._container.seek(int(target_s / (self._stream.time_base or 1)), stream=self._stream)
+        except MemoryError as error:
+            raise MediaTooLarge(_NO_MEMORY) from error
         except (av.FFmpegError, OSError, ValueError):
             return False
         return True
@@ -219,6 +235,9 @@ class Recording:
         for packet in self._packets():
             try:
                 yield from self._stream.codec_context.decode(packet)
+            except MemoryError as error:
+                # Passed over as damage, it would change the features of what is whole.
+                raise MediaTooLarge(_NO_MEMORY) from error
             except av.FFmpegError as error:
                 bad_packets += 1
                 if bad_packets > _MAX_BAD_PACKETS:
@@ -230,7 +249,11 @@ class Recording:
             raise MediaTooLarge(
                 f"the recording has {channels} channels, allowed are {self._limits.max_channels}"
             )
-        if frame.sample_rate != rate_hz or rate_hz not in _SAMPLE_RATES_HZ:
+        if rate_hz > self._limits.max_sample_rate_hz:
+            raise MediaTooLarge(
+                f"the recording has {rate_hz:,} Hz, allowed are {self._limits.max_sample_rate_hz:,}"
+            )
+        if frame.sample_rate != rate_hz or rate_hz < self._limits.min_sample_rate_hz:
             raise UnreadableMedia(
                 f"the recording changes or has a strange sample rate: {frame.sample_rate} Hz"
             )
@@ -254,6 +277,9 @@ def _sound_stream(container: InputContainer, limits: FeatureLimits) -> AudioStre
     codec: object = stream.codec_context if stream is not None else None
     if not isinstance(stream, AudioStream) or codec is None:
         raise UnreadableMedia("the file holds no sound that FFmpeg decodes")
+    # FFmpeg holds what it opens itself to the list; the decoder of the samples is opened by PyAV.
+    if stream.codec_context.codec.name not in _DECODERS.split(","):
+        raise UnreadableMedia(f"sound as {stream.codec_context.codec.name} is not read")
     # The pool runs a process a core already.
     stream.codec_context.thread_count = 1
     return stream

@@ -1,5 +1,6 @@
 """Texts to token ids."""
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,30 @@ def test_fields_share_the_character_limit() -> None:
 def test_expanding_characters_stay_within_the_limit() -> None:
     """NFKC turns U+FDFA into 18 characters; the limit holds after that."""
     assert len(clean_fields(["\ufdfa" * 1000], 100)[0]) <= 100
+
+
+@pytest.mark.parametrize(
+    "pile",
+    [
+        "\u0301\u0316" * 20_000,  # above and below by turns: the order that costs most to sort
+        "\u0f73" * 20_000,  # class 0 itself, taken apart into two marks
+        "\uff9e\u0316" * 20_000,  # halfwidth voiced mark, a mark after NFKC only
+        ("\u0301\u0316" * 15 + "\u200b") * 2_000,  # runs joined when what is invisible goes
+        "&#x301;&#x316;" * 5_000,
+    ],
+)
+def test_combining_marks_pile_up_to_a_limit(pile: str) -> None:
+    """30 marks stay on a character, 60 where each is two in one; sorting them all takes seconds."""
+    (cleaned,) = clean_fields([f"a{pile}b"], 20_000)
+    assert 30 <= len(cleaned) <= 62
+    assert cleaned[0] in "aá"
+    assert cleaned[-1] == "b"
+
+
+def test_marks_that_languages_need_stay() -> None:
+    """A letter with four marks, Vietnamese, vocalised Hebrew: all there."""
+    text = "a\u0323\u0302\u0301\u0308 ệ בְּרֵאשִׁית"
+    assert clean_fields([text], 100) == (unicodedata.normalize("NFKC", text),)
 
 
 @given(st.lists(st.text(st.characters(), max_size=200), max_size=4), st.integers(1, 60))

@@ -12,7 +12,7 @@ from PIL import Image
 
 from genrestream.schemas import HashedTextFeatures, ImageFeatures, MissingReason, Modality, TextFeatures
 from genrestream.workers.feature_pool import FeaturePool, PoolLimits
-from genrestream.workers.features.content import Content, FeaturePlan, HashedTerms
+from genrestream.workers.features.content import Content, FeaturePlan, HashedTerms, Missing
 
 HASHED = HashedTextFeatures(word_buckets=64, char_buckets=64)
 IMAGE = ImageFeatures(height_px=32, width_px=24)
@@ -23,6 +23,13 @@ def picture() -> bytes:
     """A small JPEG."""
     buffer = io.BytesIO()
     Image.new("RGB", (60, 80), "red").save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def bomb() -> bytes:
+    """A WebP of 38 bytes with 50 million half-transparent pixels: 1.25 GiB of address space on the way."""
+    buffer = io.BytesIO()
+    Image.new("RGBA", (8_000, 6_250), (9, 9, 9, 128)).save(buffer, "WEBP", lossless=True, quality=0, method=0)
     return buffer.getvalue()
 
 
@@ -61,6 +68,36 @@ async def test_a_hanging_modality_is_marked_and_the_others_are_there(hanging_pla
         assert MissingReason.TIMEOUT in restarts
         (after,) = await pool.extract([Content(("fine",), None, None)], PLAIN)
         assert isinstance(after.tensors[0], HashedTerms)
+
+
+async def test_what_takes_too_much_memory_costs_one_modality() -> None:
+    """Claim: between two others in one chunk, its picture is missing as `too_large`, and no more."""
+    restarts: list[MissingReason] = []
+    limits = PoolLimits(processes=1, memory_bytes=2**30)
+    contents = [
+        Content(("before",), picture()),
+        Content(("beside the bomb",), bomb()),
+        Content(("after",), picture()),
+    ]
+    async with FeaturePool(limits, on_restart=restarts.append) as pool:
+        before, bombed, after = await pool.extract(contents, PLAIN)
+    for extraction in (before, after):
+        assert all(tensor is not None for tensor in extraction.tensors)
+    assert isinstance(bombed.tensors[0], HashedTerms)
+    assert bombed.tensors[1] is None
+    assert bombed.missing == {
+        Modality.IMAGE: Missing(
+            MissingReason.TOO_LARGE, "decoding takes more memory than a feature process may have"
+        )
+    }
+    assert set(restarts) == {MissingReason.TOO_LARGE}
+
+
+async def test_the_same_picture_fits_into_the_default() -> None:
+    """Claim: at the limit of pixels, what takes 1.25 GiB is read with the memory that a process has."""
+    async with FeaturePool(PoolLimits(processes=1)) as pool:
+        (extraction,) = await pool.extract([Content(("a",), bomb())], PLAIN)
+    assert extraction.missing == {}
 
 
 async def test_a_killed_process_costs_nobody_else(hanging_plan: FeaturePlan) -> None:
