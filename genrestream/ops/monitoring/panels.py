@@ -295,17 +295,10 @@ CACHE = Row(
             width=12,
         ),
         Panel(
-            "Failed, as a share of writes",
-            "The label topic has these records: `genrestream cache rebuild` brings them to Redis.",
-            (
-                Query(
-                    _total("genrestream_cache_writes_total", f'{WORKERS}, outcome="failed"')
-                    + " / "
-                    + _total("genrestream_cache_writes_total", WORKERS),
-                    "failed",
-                ),
-            ),
-            "percentunit",
+            "Labels not in Redis yet",
+            "Redis follows the label topic. After an outage the workers make up for it by themselves.",
+            (Query(f"sum by (instance) (genrestream_cache_lag_messages{{{WORKERS}}})", "{{instance}}"),),
+            "short",
             width=12,
         ),
     ),
