@@ -8,6 +8,7 @@ from enum import StrEnum
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from genrestream.client.kafka_errors import KafkaUnavailableError, kafka_errors
+from genrestream.kafka_records import read_any_header_name
 
 _POLL_MS = 200
 _TIMEOUT_MS = 15_000
@@ -63,6 +64,7 @@ async def open_follower(bootstrap: str, topics: tuple[str, ...], start: Start) -
     Raises:
         KafkaUnavailableError: no broker answers, or a topic is not there.
     """
+    read_any_header_name()
     with kafka_errors(bootstrap, "connecting"):
         # Without a group, a subscription assigns all partitions at once.
         consumer = AIOKafkaConsumer(

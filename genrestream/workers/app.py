@@ -21,6 +21,7 @@ import uvloop
 from faust.types import TP
 
 from genrestream import __version__
+from genrestream.kafka_records import read_any_header_name
 from genrestream.repository import Repository
 from genrestream.schemas import Kind
 from genrestream.workers.budget import Budget
@@ -76,6 +77,7 @@ def run_worker(
         for chatty in ("aiokafka", "faust", "mode"):
             logging.getLogger(chatty).setLevel(logging.WARNING)
     keep_freed_memory()
+    read_any_header_name()
     with _ForcedExit() as forced_exit, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(_run(settings, kafka_bootstrap, redis_url, triton_url, forced_exit))

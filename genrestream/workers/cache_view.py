@@ -34,6 +34,10 @@ log = logging.getLogger(__name__)
 POLL_MS = 200
 MAX_RECORDS = 500
 COMMIT_EVERY_S = 1.0
+COMMIT_S = 10.0
+"""For one commit; without a limit, the client waits for as long as it knows no coordinator."""
+READ_S = 60.0
+"""For one reading, which ends after `POLL_MS` as a rule: a client that hangs is told and asked again."""
 WATCH_EVERY_S = 1.0
 DRAIN_S = 3.0
 """At the end, for what this worker has just published."""
@@ -161,7 +165,8 @@ class CacheView:
             await asyncio.sleep(BACKOFF.delay_s(attempt))
 
     async def _step(self) -> None:
-        batches = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=MAX_RECORDS)
+        async with asyncio.timeout(READ_S):
+            batches = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=MAX_RECORDS)
         messages = [message for batch in batches.values() for message in batch]
         self._in_hand = len(messages)
         await self._write(messages)
@@ -197,10 +202,11 @@ class CacheView:
         if not done:
             return
         try:
-            await self._consumer.commit(done)
-        except (KafkaError, IllegalStateError) as error:
-            # They were taken away meanwhile: whoever has them now writes the same once more.
-            log.debug("offsets of the cache are not committed: %s", error)
+            async with asyncio.timeout(COMMIT_S):
+                await self._consumer.commit(done)
+        except (KafkaError, IllegalStateError, TimeoutError) as error:
+            # Taken away meanwhile, or Kafka is away: whoever has them then writes the same once more.
+            log.debug("offsets of the cache are not committed: %r", error)
 
     async def _look(self) -> None:
         """Keep the lag up to date, and fill Redis anew where it lost something."""

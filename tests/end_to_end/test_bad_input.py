@@ -12,8 +12,10 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
+from kafka import KafkaProducer
 from PIL import Image
 
+from genrestream.cli.addresses import Addresses
 from genrestream.client.publisher import Message
 from genrestream.schemas import DeadLetterCode, MissingReason, Modality
 from tests.end_to_end.conftest import StartWorker
@@ -161,3 +163,29 @@ async def test_a_broken_poster_beside_a_text_is_only_missing(
         assert [(gone.modality, gone.reason) for gone in record.modalities_missing] == [
             (Modality.IMAGE, reason)
         ]
+
+
+class NoText(str):
+    """A header name that the client sends as bytes that are no UTF-8."""
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        return b"\xff\xfe"
+
+
+async def test_a_header_name_that_is_no_text_stops_nobody(
+    start_worker: StartWorker, outside: Outside, addresses: Addresses
+) -> None:
+    """Claim: Kafka takes any bytes as a header's name; the item is labelled, or dead-lettered and shown, like
+    any other.
+    """
+    start_worker("e2e-a")
+    good, bad = event("header-good", title="Techno all night"), event("header-bad")
+    producer = KafkaProducer(bootstrap_servers=addresses.kafka_bootstrap)
+    for message in (good, bad):
+        producer.send(message.topic, key=message.key, value=message.value, headers=[(NoText("x"), b"y")])
+    producer.flush()
+    producer.close()
+    await outside.wait_for([message.key.decode() for message in (good, bad)])
+    assert outside.seen.records[good.key.decode()]
+    (letter,) = outside.seen.letters[bad.key.decode()]
+    assert letter.headers == (("\\xff\\xfe", b"y"),)
