@@ -42,6 +42,9 @@ fuzz: $(TEST) ## Damage messages, texts and media, and look for what breaks (MIN
 bench: setup $(TEST) ## Measure throughput and latency beside the machine's own limit (DATA=FOLDER JSON=FILE ARGS=)
 	@$(VENV_PYTHON) -m benchmarks.run $(if $(DATA),--data "$(DATA)") $(if $(JSON),--json "$(JSON)") $(ARGS)
 
+drill: setup $(TEST) ## Kill servers and workers under load, and account for every item (JSON=FILE ARGS="--only NAME")
+	@$(VENV_PYTHON) -m drills.run $(if $(JSON),--json "$(JSON)") $(ARGS)
+
 up: setup ## Start Kafka, Redis and Triton, and show where they listen
 	@.venv/bin/genrestream up
 
