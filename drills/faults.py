@@ -7,7 +7,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from kafka.admin import ConfigResource, KafkaAdminClient
+from redis.asyncio import Redis
+
+from drills.places import Place, cluster, local, proxied
+from drills.proxy import proxy
 from drills.scene import Scene
+from genrestream.schemas.topics import LABELS
+from genrestream.workers.announce import announce_live
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +31,15 @@ class Size:
 SHORT = Size(rate_per_s=80, kills=2, outage_s=4, pause_s=2)
 LONG = Size(rate_per_s=200, kills=20, outage_s=30, pause_s=4)
 
-Drill = Callable[[Scene, Size], Awaitable[None]]
+Act = Callable[[Scene, Size], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Drill:
+    """What is done, and where."""
+
+    act: Act
+    place: Place
 
 
 async def workers_killed(scene: Scene, size: Size) -> None:
@@ -73,8 +88,6 @@ async def _outage(scene: Scene, size: Size, name: str) -> None:
 async def _after_start(scene: Scene, name: str) -> None:
     """A Triton that is started anew has no model until somebody loads what is live."""
     if name == "triton":
-        from genrestream.workers.announce import announce_live  # noqa: PLC0415
-
         await announce_live(scene.models, scene.state.kafka_bootstrap, scene.state.triton_url)
 
 
@@ -95,8 +108,6 @@ async def kafka_restarted(scene: Scene, size: Size) -> None:
 
 async def redis_emptied(scene: Scene, size: Size) -> None:
     """Somebody says FLUSHALL."""
-    from redis.asyncio import Redis  # noqa: PLC0415
-
     await scene.start_worker("drill-a")
     async with scene.load(size.rate_per_s):
         await asyncio.sleep(size.pause_s)
@@ -105,14 +116,97 @@ async def redis_emptied(scene: Scene, size: Size) -> None:
         await asyncio.sleep(size.pause_s)
 
 
+async def leaders_killed(scene: Scene, size: Size) -> None:
+    """Of three brokers, each the leader of a third of the partitions, one after the other is killed."""
+    if scene.kafka is None:
+        raise RuntimeError("this drill needs a cluster")
+    await scene.start_worker("drill-a")
+    async with scene.load(size.rate_per_s):
+        await asyncio.sleep(size.pause_s)
+        for kill in range(max(2, size.kills // 5)):
+            broker = scene.kafka.members[kill % len(scene.kafka.members)]
+            await asyncio.to_thread(broker.kill)
+            async with scene.fault():
+                await asyncio.sleep(size.outage_s)
+                broker.start()
+                await asyncio.to_thread(scene.kafka.wait_in_sync)
+        await asyncio.sleep(size.pause_s)
+
+
+async def label_topic_refuses(scene: Scene, size: Size) -> None:
+    """The label topic refuses all writes for good, until an operator mends it and starts the worker again."""
+    worker = await scene.start_worker("drill-a")
+    async with scene.load(size.rate_per_s):
+        await asyncio.sleep(size.pause_s)
+        async with scene.fault():
+            await asyncio.to_thread(_limit_label_records, scene.state.kafka_bootstrap, 100)
+            async with asyncio.timeout(60):
+                while worker.poll() is None:
+                    await asyncio.sleep(0.1)
+            if worker.poll() == 0 or "Kafka refuses to write to catalog.labels" not in worker.last_words():
+                raise RuntimeError(f"the worker ended with status {worker.poll()}: {worker.last_words()}")
+            await asyncio.sleep(size.outage_s)
+            await asyncio.to_thread(
+                _limit_label_records, scene.state.kafka_bootstrap, LABELS.max_message_bytes
+            )
+            await scene.start_worker("drill-a")
+        await asyncio.sleep(size.pause_s)
+
+
+def _limit_label_records(bootstrap: str, max_bytes: int) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap.split(","))
+    try:
+        limit = {"max.message.bytes": str(max_bytes)}
+        admin.alter_configs([ConfigResource("TOPIC", LABELS.name, configs=limit)])
+    finally:
+        admin.close()
+
+
+async def links_disturbed(scene: Scene, size: Size) -> None:
+    """The connections to Kafka, Redis and Triton stall, and are cut, one after the other."""
+    state, kafka = scene.state, scene.kafka
+    if kafka is None:
+        raise RuntimeError("this drill needs a broker behind a proxy")
+    redis_at = state.redis_url.removeprefix("redis://").partition("/")[0]
+    async with (
+        proxy(f"127.0.0.1:{kafka.behind_proxy}", scene.kafka_proxy_port) as to_kafka,
+        proxy(redis_at) as to_redis,
+        proxy(state.triton_url) as to_triton,
+    ):
+        await scene.start_worker(
+            "drill-a",
+            KAFKA_BOOTSTRAP=to_kafka.address,
+            REDIS_URL=f"redis://{to_redis.address}/0",
+            TRITON_URL=to_triton.address,
+        )
+        async with scene.load(size.rate_per_s):
+            await asyncio.sleep(size.pause_s)
+            for link in (to_triton, to_redis, to_kafka):
+                async with scene.fault():
+                    link.stall()
+                    await asyncio.sleep(size.outage_s)
+                    link.resume()
+                await asyncio.sleep(size.pause_s)
+                async with scene.fault():
+                    for _ in range(5):
+                        link.cut()
+                        await asyncio.sleep(size.pause_s / 5)
+            await asyncio.sleep(size.pause_s)
+        await scene.settled()
+        await scene.close()
+
+
 DRILLS: dict[str, Drill] = {
-    drill.__name__: drill
+    drill.act.__name__: drill
     for drill in (
-        workers_killed,
-        workers_come_and_go,
-        triton_killed,
-        redis_killed,
-        redis_emptied,
-        kafka_restarted,
+        Drill(workers_killed, local),
+        Drill(workers_come_and_go, local),
+        Drill(triton_killed, local),
+        Drill(redis_killed, local),
+        Drill(redis_emptied, local),
+        Drill(kafka_restarted, local),
+        Drill(label_topic_refuses, local),
+        Drill(leaders_killed, cluster),
+        Drill(links_disturbed, proxied),
     )
 }

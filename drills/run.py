@@ -15,9 +15,6 @@ from rich.table import Table
 from drills.account import Figures
 from drills.faults import DRILLS, LONG, SHORT, Size
 from drills.scene import Scene
-from genrestream.ops.stack import local_stack
-from genrestream.workers.announce import announce_live
-from genrestream.workers.topics import create_topics
 
 MODELS = Path("triton_models")
 console = Console(stderr=True)
@@ -28,7 +25,7 @@ def main() -> int:
     arguments = _parser().parse_args()
     rows = []
     for name in arguments.only or DRILLS:
-        console.print(f"{name}: {DRILLS[name].__doc__}", style="bold", highlight=False)
+        console.print(f"{name}: {DRILLS[name].act.__doc__}", style="bold", highlight=False)
         with tempfile.TemporaryDirectory(prefix="genrestream-drill-") as folder:
             scene, figures = _run(name, arguments.size, Path(folder))
             if arguments.logs:
@@ -42,16 +39,8 @@ def main() -> int:
 
 
 def _run(name: str, size: Size, folder: Path) -> tuple[Scene, Figures]:
-    models = folder / "triton_models"
-    shutil.copytree(MODELS, models, ignore=shutil.ignore_patterns(".candidates"))
-    with local_stack(folder / "stack", models) as state:
-        create_topics(state.kafka_bootstrap)
-        asyncio.run(announce_live(models, state.kafka_bootstrap, state.triton_url))
-        scene = Scene(state, models, folder)
-        try:
-            return scene, asyncio.run(drill(scene, name, size))
-        finally:
-            scene.close()
+    with DRILLS[name].place(folder, MODELS) as scene:
+        return scene, asyncio.run(drill(scene, name, size))
 
 
 async def drill(scene: Scene, name: str, size: Size) -> Figures:
@@ -61,10 +50,13 @@ async def drill(scene: Scene, name: str, size: Size) -> Figures:
         RuntimeError: a worker ended by itself.
     """
     begin = await scene.begin()
-    await DRILLS[name](scene, size)
-    figures = await scene.account(begin)
-    if dead := scene.dead_workers():
-        raise RuntimeError(f"{name}: {'; '.join(dead)}; logs in {scene.folder}")
+    try:
+        await DRILLS[name].act(scene, size)
+        figures = await scene.account(begin)
+        if dead := scene.dead_workers():
+            raise RuntimeError(f"{name}: {'; '.join(dead)}; logs in {scene.folder}")
+    finally:
+        await scene.close()
     return figures
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from aiokafka import TopicPartition
 
 from drills.account import Figures, positions, settle, stale_items
+from drills.brokers import Brokers
 from drills.servers import RestartableServer
 from drills.traffic import Traffic
 from genrestream.ops.state import StackState
@@ -28,11 +29,16 @@ class Scene:
     state: StackState
     models: Path
     folder: Path
+    kafka: Brokers | None = None
+    """Where the place has brokers of its own."""
+    kafka_proxy_port: int = 0
+    """Where the place's broker says to be, for those who come through a proxy."""
     settings: dict[str, str] = field(default_factory=dict)
     """Environment variables of the workers."""
     workers: dict[str, WorkerProcess] = field(default_factory=dict)
     fault_ends_s: list[float] = field(default_factory=list)
     faults: int = 0
+    began: dict[TopicPartition, int] = field(default_factory=dict)
 
     async def start_worker(self, name: str, **settings: str) -> WorkerProcess:
         """A worker of this name, ready; a new one, or one that has ended."""
@@ -85,6 +91,10 @@ class Scene:
             if (status := worker.poll()) not in (None, 0, -9)
         ]
 
+    async def settled(self) -> None:
+        """Return once everything that was published so far has ended, and Redis shows it."""
+        await self.account(self.began)
+
     async def account(self, begin: dict[TopicPartition, int]) -> Figures:
         """What became of everything since `begin`."""
         account = await settle(self.state.kafka_bootstrap, begin, SETTLE_S)
@@ -96,14 +106,16 @@ class Scene:
         return account.figures(self.fault_ends_s, len(stale))
 
     async def begin(self) -> dict[TopicPartition, int]:
-        """Where the account begins."""
-        return await positions(self.state.kafka_bootstrap)
+        """Where the account begins: now."""
+        self.began = await positions(self.state.kafka_bootstrap)
+        return self.began
 
-    def close(self) -> None:
-        """Stop the workers."""
-        for worker in self.workers.values():
+    async def close(self) -> None:
+        """Stop the workers, which are none of the next drill's."""
+        for name, worker in self.workers.items():
             if worker.poll() is None:
-                worker.stop()
+                await self.stop_worker(name)
+        self.workers.clear()
 
 
 def _seed() -> int:

@@ -52,7 +52,7 @@ class WorkerProcess:
         reason = "it does not answer"
         while time.monotonic() < give_up_s:
             if (status := self.poll()) is not None:
-                raise StackError(f"worker {self.name} ended with status {status}: {self._last_words()}")
+                raise StackError(f"worker {self.name} ended with status {status}: {self.last_words()}")
             try:
                 with urllib.request.urlopen(f"{self.url}/health/ready", timeout=2):  # noqa: S310 - http
                     return
@@ -103,6 +103,7 @@ class WorkerProcess:
             raise StackError(f"worker {self.name} was not started")
         return self._process
 
-    def _last_words(self) -> str:
+    def last_words(self) -> str:
+        """The last line of its log, and where the rest is."""
         lines = self.log.read_text(errors="replace").strip().splitlines()
         return f"{lines[-1] if lines else 'it said nothing'} ({self.log})"

@@ -55,6 +55,7 @@ WATCH_EVERY_S = 1.0
 """How often lag and liveness are looked at."""
 
 
+FAILED_DRAIN_S = 1.0
 FORCED_EXIT_AFTER_S = 15.0
 """How long after the end of the drain a worker may take to close everything."""
 
@@ -205,8 +206,10 @@ async def _run(
         try:
             await _until_told(stop, service, metrics, triton)
         finally:
-            forced_exit.arm(settings.drain_deadline_s + FORCED_EXIT_AFTER_S)
-            await service.stop(settings.drain_deadline_s)
+            # Who cannot deliver need not wait for what is in flight.
+            drain_s = FAILED_DRAIN_S if stop.failure else settings.drain_deadline_s
+            forced_exit.arm(drain_s + FORCED_EXIT_AFTER_S)
+            await service.stop(drain_s)
             consumption.forget_all()
             await asyncio.to_thread(leave_group, kafka_bootstrap, settings.group, settings.name)
     if stop.failure is not None:

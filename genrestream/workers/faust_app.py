@@ -112,7 +112,7 @@ def build_faust(
     """
     app = DrainingApp(
         group,
-        broker=f"aiokafka://{kafka_bootstrap}",
+        broker=";".join(f"aiokafka://{address.strip()}" for address in kafka_bootstrap.split(",")),
         store="memory://",
         # Faust makes a folder for tables even where there are none.
         datadir=str(scratch),

@@ -1,17 +1,19 @@
 """Creates the Kafka topics."""
 
 import logging
+import time
 from collections.abc import Iterable
 
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
-from kafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownBrokerIdError, for_code
 
 from genrestream.schemas.topics import TOPICS, Topic
 
 BROKER_DEFAULT = -1
 LATEST_OFFSET = -1
 TIMEOUT_MS = 30_000
+LEADERS_POLL_S = 0.3
 TOPIC_ALREADY_EXISTS = TopicAlreadyExistsError.errno
 
 
@@ -85,7 +87,17 @@ def _await_leaders(admin: KafkaAdminClient, topics: Iterable[Topic]) -> None:
         for topic in topics
         for partition in range(topic.partitions)
     }
-    admin.list_partition_offsets(ends, timeout_ms=TIMEOUT_MS)
+    give_up_s = time.monotonic() + TIMEOUT_MS / 1000
+    while True:
+        try:
+            admin.list_partition_offsets(ends, timeout_ms=TIMEOUT_MS)
+        except UnknownBrokerIdError:
+            # It leads partitions already, and the client has not heard of it yet.
+            if time.monotonic() > give_up_s:
+                raise
+            time.sleep(LEADERS_POLL_S)
+        else:
+            return
 
 
 def _check_partitions(admin: KafkaAdminClient, topics: Iterable[Topic]) -> None:

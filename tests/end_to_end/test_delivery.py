@@ -3,12 +3,12 @@
 import asyncio
 import uuid
 
+from drills.proxy import proxy
 from genrestream.client.publisher import item_message, removal_message
 from genrestream.ops.worker_process import WorkerProcess
 from genrestream.schemas import Kind, Podcast, Revision
 from tests.end_to_end.conftest import StartWorker
 from tests.end_to_end.harness import Outside
-from tests.end_to_end.proxy import proxy
 
 
 def podcasts(count: int, title: str = "Markets and money") -> list[Podcast]:

@@ -7,13 +7,13 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import TopicPartition
 from kafka.admin import KafkaAdminClient
+from tests.end_to_end.proxy import proxy
 
 from genrestream.schemas import DeadLetterCode
 from genrestream.schemas.headers import FIRST_OFFSET
 from genrestream.workers.errors import Rejected
 from genrestream.workers.retries import Backoff
 from genrestream.workers.versions import VersionReader
-from tests.end_to_end.proxy import proxy
 from tests.integration.kafka.conftest import MakeTopic
 
 pytestmark = pytest.mark.stack
