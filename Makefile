@@ -45,6 +45,9 @@ bench: setup $(TEST) ## Measure throughput and latency beside the machine's own 
 drill: setup $(TEST) ## Kill servers and workers under load, and account for every item (JSON=FILE ARGS="--only NAME")
 	@$(VENV_PYTHON) -m drills.run $(if $(JSON),--json "$(JSON)") $(ARGS)
 
+soak: setup $(TEST) ## An hour at 70 % load: memory, files and tasks have to stay level (MINUTES= JSON=FILE PLOT=FILE.png)
+	@$(VENV_PYTHON) -m drills.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(JSON),--json "$(JSON)") $(if $(PLOT),--plot "$(PLOT)")
+
 up: setup ## Start Kafka, Redis and Triton, and show where they listen
 	@.venv/bin/genrestream up
 

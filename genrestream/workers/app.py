@@ -172,6 +172,7 @@ async def _run(
             commit_soon=commit_wanted.set,
         )
         ledger = consumption.ledger
+        metrics.watch_tasks(lambda: len(asyncio.all_tasks()))
         metrics.watch_in_flight(lambda: ledger.in_flight, ledger.oldest_age_s)
         service = FaustService(
             build_faust(

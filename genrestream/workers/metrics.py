@@ -130,6 +130,7 @@ FEATURE_RESTARTS = Metric(
     "Feature processes replaced because a decoder crashed, missed its deadline or took too much memory.",
     {"reason": (MissingReason.CRASHED, MissingReason.TIMEOUT, MissingReason.TOO_LARGE)},
 )
+TASKS = Metric("genrestream_tasks", "gauge", "Tasks of the event loop.")
 READY = Metric(
     "genrestream_worker_ready", "gauge", "1 while the worker can label: `/health/ready` answers with 200."
 )
@@ -154,6 +155,7 @@ METRICS: tuple[Metric, ...] = (
     MEDIA_BYTES,
     BATCH_ITEMS,
     FEATURE_RESTARTS,
+    TASKS,
     READY,
     INFO,
 )
@@ -186,6 +188,7 @@ class WorkerMetrics:
         self._batch_items: Histogram = made[BATCH_ITEMS.name]
         self._feature_restarts: Counter = made[FEATURE_RESTARTS.name]
         self._ready: Gauge = made[READY.name]
+        self._tasks: Gauge = made[TASKS.name]
         made[INFO.name].labels(version).set(1)
         self._live_series: dict[Kind, set[tuple[str, str, str, str]]] = {}
 
@@ -209,6 +212,10 @@ class WorkerMetrics:
         """Ask these two whenever somebody reads the metrics."""
         self._in_flight.set_function(items)
         self._oldest.set_function(oldest_age_s)
+
+    def watch_tasks(self, tasks: Callable[[], float]) -> None:
+        """Ask this whenever somebody reads the metrics."""
+        self._tasks.set_function(tasks)
 
     def watch_ready(self, ready: Callable[[], bool]) -> None:
         """Ask this whenever somebody reads the metrics."""

@@ -124,7 +124,10 @@ THROUGHPUT = Row(
         Panel(
             "In flight",
             "Items between arrival and acknowledgement. At their limit, workers read no more: backpressure.",
-            (Query(f"genrestream_items_in_flight{{{WORKERS}}}", "{{instance}}"),),
+            (
+                Query(f"genrestream_items_in_flight{{{WORKERS}}}", "{{instance}}"),
+                Query(f"genrestream_tasks{{{WORKERS}}}", "{{instance}} tasks"),
+            ),
         ),
         Panel(
             "Items in a micro-batch",
