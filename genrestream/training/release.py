@@ -145,6 +145,7 @@ async def _make_live(
     repository: Repository, release: Release, action: ReleaseAction, servers: Servers
 ) -> None:
     for encoder in release.encoders.values():
+        repository.verify(encoder.model, encoder.version)
         repository.write_config(encoder.model, {encoder.version, *repository.served_versions(encoder.model)})
         await servers.load(encoder.model, encoder.version)
     await servers.load(release.model, release.version)

@@ -76,6 +76,9 @@ async def _load_all(triton: TritonControl, repository: Repository, live: list[Re
     heads = {release.model for release in live}
     served = repository.served()
     for model in sorted(served, key=lambda name: (name in heads, name)):
+        for version in served[model]:
+            # What is loaded runs: only the files that were released.
+            await asyncio.to_thread(repository.verify, model, version)
         repository.write_config(model)
         await triton.load(model, *served[model])
     for release in live:

@@ -34,6 +34,7 @@ from genrestream.workers.feature_pool import FeaturePool, PoolLimits
 from genrestream.workers.features.content import FeatureLimits
 from genrestream.workers.health import Health, HealthServer
 from genrestream.workers.intake import Incoming, is_replay
+from genrestream.workers.log_limit import SeldomRepeated
 from genrestream.workers.media import MediaFetcher
 from genrestream.workers.media_address import AddressPolicy
 from genrestream.workers.media_limits import MediaLimits
@@ -73,6 +74,9 @@ def run_worker(
         WorkerFailure: it cannot go on.
     """
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if log_level.lower() != "debug":
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(SeldomRepeated())
     if log_level.lower() == "info":
         # Their services starting and stopping, dozens of lines that tell an operator nothing.
         for chatty in ("aiokafka", "faust", "mode"):

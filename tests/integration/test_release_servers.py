@@ -170,6 +170,17 @@ def test_a_release_without_a_server_is_one_line(own_stack, models, server):
     assert Repository(models).versions(HEAD) == versions
 
 
+@pytest.mark.parametrize("model", ["text-starter", "podcast-genres"])
+async def test_what_was_changed_is_not_loaded(own_stack, models, tmp_path, model):
+    """A graph that is not the one released, encoder or head, never reaches Triton."""
+    other = tmp_path / "triton_models"
+    shutil.copytree(models, other)
+    graph = other / model / str(Repository(other).versions(model)[-1]) / "model.onnx"
+    graph.write_bytes(graph.read_bytes() + b"\0")
+    with pytest.raises(RepositoryError, match=r"model\.onnx is not the file that its record describes"):
+        await announce_live(other, own_stack.kafka_bootstrap, own_stack.triton_url)
+
+
 async def test_a_model_that_triton_cannot_load_is_one_line(own_stack):
     """The model's name, the address and Triton's reason."""
     async with TritonControl(own_stack.triton_url) as triton:
