@@ -1,4 +1,4 @@
-"""What client libraries repeat hundreds of times a second while a server is away is written once in a while."""
+"""What client libraries repeat hundreds of times a second while a server is away, written now and then."""
 
 import logging
 import time
