@@ -7,8 +7,8 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import TopicPartition
 from kafka.admin import KafkaAdminClient
-from tests.end_to_end.proxy import proxy
 
+from drills.proxy import proxy
 from genrestream.schemas import DeadLetterCode
 from genrestream.schemas.headers import FIRST_OFFSET
 from genrestream.workers.errors import Rejected
