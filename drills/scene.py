@@ -19,7 +19,7 @@ from genrestream.ops.worker_process import WorkerProcess
 
 TASKS = ("genres",)
 SETTLE_S = 180.0
-CACHE_S = 60.0
+CACHE_S = 120.0
 
 
 @dataclass(slots=True)

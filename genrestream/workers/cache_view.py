@@ -36,7 +36,10 @@ MAX_RECORDS = 500
 COMMIT_EVERY_S = 1.0
 COMMIT_S = 10.0
 """For one commit; without a limit, the client waits for as long as it knows no coordinator."""
-READ_S = 60.0
+PATIENCE_S = 20.0
+LONGEST_PATIENCE_S = 1800.0
+"""How long a consumer may bring nothing of what is there before another one takes its place."""
+READ_S = 20.0
 """For one reading, which ends after `POLL_MS` as a rule: a client that hangs is told and asked again."""
 WATCH_EVERY_S = 1.0
 DRAIN_S = 3.0
@@ -75,6 +78,7 @@ class CacheView:
         self._closing = False
         self._committed_s = time.monotonic()
         self._filling: asyncio.Task[None] | None = None
+        self._standstill = _Standstill()
         self._tasks: list[asyncio.Task[NoReturn]] = []
 
     async def __aenter__(self) -> Self:
@@ -83,28 +87,7 @@ class CacheView:
         Raises:
             KafkaUnavailableError: no broker answers; one line for people.
         """
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap,
-            group_id=f"{self._group}-cache",
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            session_timeout_ms=round(SESSION_S * 1000),
-            heartbeat_interval_ms=round(SESSION_S * 200),
-            max_poll_interval_ms=NEVER_MS,
-            rebalance_timeout_ms=round(SESSION_S * 1000),
-            max_partition_fetch_bytes=LABELS.max_message_bytes,
-            **self._security,
-        )
-        self._consumer.subscribe([LABELS.name], listener=_CommitWhenRevoked(self._commit))
-        try:
-            await self._consumer.start()
-        except KafkaConnectionError as error:
-            await self._consumer.stop()
-            raise KafkaUnavailableError(f"no Kafka broker answers at {self._bootstrap}") from error
-        except KafkaError as error:
-            await self._consumer.stop()
-            text = f"cannot read {LABELS.name} from Kafka at {self._bootstrap}: {kafka_reason(error)}"
-            raise KafkaUnavailableError(text) from error
+        self._consumer = await self._join()
         steps = (self._step, self._look)
         self._tasks = [asyncio.create_task(self._again_and_again(step)) for step in steps]
         return self
@@ -126,6 +109,39 @@ class CacheView:
             async with asyncio.timeout(DRAIN_S):
                 await self._commit()
                 await self._consumer.stop()
+
+    async def _join(self) -> AIOKafkaConsumer:
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap,
+            group_id=f"{self._group}-cache",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            session_timeout_ms=round(SESSION_S * 1000),
+            heartbeat_interval_ms=round(SESSION_S * 200),
+            max_poll_interval_ms=NEVER_MS,
+            rebalance_timeout_ms=round(SESSION_S * 1000),
+            max_partition_fetch_bytes=LABELS.max_message_bytes,
+            **self._security,
+        )
+        consumer.subscribe([LABELS.name], listener=_CommitWhenRevoked(self._commit))
+        try:
+            await consumer.start()
+        except KafkaConnectionError as error:
+            await consumer.stop()
+            raise KafkaUnavailableError(f"no Kafka broker answers at {self._bootstrap}") from error
+        except KafkaError as error:
+            await consumer.stop()
+            text = f"cannot read {LABELS.name} from Kafka at {self._bootstrap}: {kafka_reason(error)}"
+            raise KafkaUnavailableError(text) from error
+        return consumer
+
+    async def _rejoin(self) -> None:
+        """Take a new consumer: seen once after a broker's restart, the old one waited for ever, silently."""
+        log.warning("the cache reads nothing though there is something to read; joining its group anew")
+        broken, self._consumer = self._consumer, await self._join()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(COMMIT_S):
+                await broken.stop()
 
     async def _catch_up(self) -> None:
         """Return once Redis has what was in our partitions at the call."""
@@ -196,7 +212,7 @@ class CacheView:
     async def _commit(self) -> None:
         """Commit what is written of the partitions that are still ours."""
         self._committed_s = time.monotonic()
-        mine = self._consumer.assignment()
+        mine = self._consumer.assignment() if self._written else set()
         done = {partition: offset for partition, offset in self._written.items() if partition in mine}
         self._written = {}
         if not done:
@@ -212,8 +228,17 @@ class CacheView:
         """Keep the lag up to date, and fill Redis anew where it lost something."""
         await asyncio.sleep(WATCH_EVERY_S)
         mine = self._consumer.assignment()
-        ends = {partition: self._consumer.highwater(partition) for partition in mine}
-        self._metrics.show_cache_lag(await self._lag(ends))
+        async with asyncio.timeout(READ_S):
+            ends = await self._consumer.end_offsets(list(mine))
+            lag = await self._lag(ends)
+            positions = [await self._consumer.position(partition) for partition in mine]
+        self._metrics.show_cache_lag(lag)
+        # Without a partition nobody knows whether there is something to read; with more workers than
+        # partitions that is in order, so that it is tried less and less often.
+        waits = bool(lag or not mine) and not self._in_hand
+        if self._standstill.lasts(waits=waits, progress=positions):
+            await self._rejoin()
+            return
         if self._filling is not None and not self._filling.done():
             return
         # The copying of messages says it when Redis is away.
@@ -234,6 +259,30 @@ class CacheView:
             return
         if outcomes[CacheOutcome.WRITTEN]:
             log.warning("Redis had lost labels: %d are written anew", outcomes[CacheOutcome.WRITTEN])
+
+
+class _Standstill:
+    """Whether reading has stood still for too long; the patience doubles each time."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._progress: object = None
+        self._since_s = clock()
+        self._patience_s = PATIENCE_S
+
+    def lasts(self, *, waits: bool, progress: object) -> bool:
+        """Tell it whether something waits to be read, and how far the reading has come."""
+        now_s = self._clock()
+        if not waits or progress != self._progress:
+            self._progress, self._since_s = progress, now_s
+            if not waits:
+                self._patience_s = PATIENCE_S
+            return False
+        if now_s - self._since_s < self._patience_s:
+            return False
+        self._since_s = now_s
+        self._patience_s = min(2 * self._patience_s, LONGEST_PATIENCE_S)
+        return True
 
 
 class _CommitWhenRevoked(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -12,7 +12,7 @@ from genrestream.cli.addresses import Addresses
 from genrestream.schemas import Kind, LabelRecord, Revision
 from genrestream.schemas.redis_keys import labels_key
 from genrestream.workers.cache import RedisCache
-from genrestream.workers.cache_view import CacheView
+from genrestream.workers.cache_view import CacheView, _Standstill
 from genrestream.workers.metrics import WorkerMetrics
 from genrestream.workers.producer import KafkaProducer
 from genrestream.workers.publish import LabelPublisher
@@ -120,3 +120,43 @@ async def test_a_key_of_another_type_holds_up_nothing(
         await labels.publish(record(1, item_id="view:taken"))
         await labels.publish(other)
         await has(cache, "view:other", {"genres": other})
+
+
+async def test_a_consumer_that_brings_nothing_is_replaced(
+    view: CacheView,
+    labels: LabelPublisher,
+    cache: RedisCache,
+    record: Record,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A client that hangs silently after trouble with a broker: another one takes its place and goes on."""
+    monkeypatch.setattr("genrestream.workers.cache_view.PATIENCE_S", 1.0)
+    view._standstill._patience_s = 1.0
+    expected = record(1, item_id="view:hung")
+    async with view:
+        async with asyncio.timeout(DEADLINE_S):
+            while await cache.unfilled(range(12)):
+                await asyncio.sleep(0.05)
+        hung = view._consumer
+        # All its fetches are thrown away from now on.
+        hung.pause(*hung.assignment())
+        await labels.publish(expected)
+        await has(cache, "view:hung", {"genres": expected})
+        assert view._consumer is not hung
+
+
+def test_patience_grows_until_something_is_read() -> None:
+    """A standstill is told after 20 s, then after 40; nothing to read, or progress, begins anew."""
+    now = 0.0
+    standstill = _Standstill(clock=lambda: now)
+    told = []
+    for second in range(100):
+        now = float(second)
+        if standstill.lasts(waits=True, progress=[7]):
+            told.append(second)
+    assert told == [20, 60]
+    assert not standstill.lasts(waits=False, progress=[7])
+    now = 118.0
+    assert not standstill.lasts(waits=True, progress=[7])
+    now = 119.0
+    assert standstill.lasts(waits=True, progress=[7])
