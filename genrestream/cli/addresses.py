@@ -1,6 +1,6 @@
 """Where commands find Kafka, Redis and Triton."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from genrestream.cli.errors import CommandError
@@ -14,7 +14,7 @@ class Addresses:
 
     kafka_bootstrap: str
     """host:port, several with commas."""
-    redis_url: str
+    redis_url: str = field(repr=False)
     triton_url: str
     """host:port of gRPC."""
     models: Path | None = None

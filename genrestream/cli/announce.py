@@ -9,6 +9,7 @@ import typer
 
 from genrestream.cli.addresses import resolve_addresses
 from genrestream.cli.errors import CommandError
+from genrestream.cli.security import connection_security
 from genrestream.repository import RepositoryError
 from genrestream.workers.errors import KafkaUnavailableError
 
@@ -29,8 +30,11 @@ def announce(
     from genrestream.workers.triton_control import ModelServerError  # noqa: PLC0415
 
     addresses = resolve_addresses()
+    security = connection_security(kafka=True, triton=True)
     try:
-        announced = asyncio.run(announce_live(models, addresses.kafka_bootstrap, addresses.triton_url))
+        announced = asyncio.run(
+            announce_live(models, addresses.kafka_bootstrap, addresses.triton_url, security)
+        )
     except (RepositoryError, ModelServerError, KafkaUnavailableError) as error:
         raise CommandError(str(error)) from error
     releases = [one.announcement.release for one in announced]

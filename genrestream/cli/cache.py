@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from genrestream.cli.addresses import resolve_addresses
 from genrestream.cli.errors import CommandError
+from genrestream.cli.security import connection_security
 from genrestream.ops.state import External
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
@@ -48,8 +49,10 @@ async def _rebuild() -> Counter[str]:
         logging.getLogger(repeated).setLevel(logging.CRITICAL)  # What it logs ends in our one line.
     external = External.from_environment()
     bootstrap = external.kafka_bootstrap or resolve_addresses().kafka_bootstrap
+    redis_url = external.redis_url or resolve_addresses().redis_url
+    security = connection_security(kafka=True, redis_url=redis_url)
     try:
-        cache = RedisCache(external.redis_url or resolve_addresses().redis_url)
+        cache = RedisCache(redis_url, security=security.redis)
     except ValueError as error:
         raise CommandError(f"REDIS_URL: {error}") from error
     columns = (TextColumn("labels"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
@@ -57,7 +60,10 @@ async def _rebuild() -> Counter[str]:
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
             bar = progress.add_task("labels", total=None)
             outcomes = await copy(
-                bootstrap, cache, lambda done, total: progress.update(bar, completed=done, total=total)
+                bootstrap,
+                cache,
+                lambda done, total: progress.update(bar, completed=done, total=total),
+                security=security.kafka,
             )
         return Counter({outcome.value: count for outcome, count in outcomes.items()})
     except (CacheUnavailableError, KafkaUnavailableError) as error:

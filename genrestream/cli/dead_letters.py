@@ -22,7 +22,7 @@ from genrestream.cli.letter_options import (
     wanted_letters,
 )
 from genrestream.cli.progress import progress_bar, reporter
-from genrestream.cli.reading import kafka_bootstrap, run_reading, tell_unreadable, write_line
+from genrestream.cli.reading import kafka_bootstrap, kafka_login, run_reading, tell_unreadable, write_line
 from genrestream.cli.replay_letters import replay
 from genrestream.client.letters import (
     LETTER_TOPICS,
@@ -155,14 +155,14 @@ def show(
 
 
 async def _read(wanted: Wanted) -> Letters:
-    async with open_partition_reader(kafka_bootstrap(), LETTER_TOPICS) as reader:
+    async with open_partition_reader(kafka_bootstrap(), LETTER_TOPICS, kafka_login()) as reader:
         with progress_bar() as bar:
             return await read_letters(reader, wanted, reporter(bar), tell_unreadable)
 
 
 async def _find(place: Place, *, with_state: bool) -> tuple[Filed, DeadLetter, State]:
     wanted = Wanted(places=frozenset({place}))
-    async with open_partition_reader(kafka_bootstrap(), LETTER_TOPICS) as reader:
+    async with open_partition_reader(kafka_bootstrap(), LETTER_TOPICS, kafka_login()) as reader:
         with progress_bar() as bar:
             read = read_letters if with_state else find_letters
             letters = await read(reader, wanted, reporter(bar), tell_unreadable)

@@ -16,8 +16,11 @@ from rich.console import Console
 from rich.table import Table
 
 from genrestream.cli.errors import CommandError
+from genrestream.cli.security import connection_security
+from genrestream.connections.settings import Security
 from genrestream.ops import stack
 from genrestream.ops.errors import StackError
+from genrestream.ops.redact import without_credentials
 from genrestream.ops.state import External, StackState, load_state, stack_directory
 from genrestream.ops.status import ServerStatus, check
 from genrestream.repository import RepositoryError
@@ -50,29 +53,41 @@ def start(directory: Path | None, models: Path | None, load: Sequence[str], *, a
     served = models or DEFAULT_MODELS
     folder = _folder(directory)
     console = Console(stderr=True)
+    security = _security()
     with _one_line_errors(), stack.locked(folder):
-        state = _running(folder, models, console)
+        state = _running(folder, models, console, security)
         if state is None:
             state = stack.start(
                 folder,
                 served,
                 load=load,
                 external=External.from_environment(),
+                security=security,
                 report=lambda line: console.print(line, style="dim", highlight=False),
             )
             try:
-                _prepare(state, served, console)
+                _prepare(state, served, console, security)
             except BaseException:
                 stack.stop(state)
                 raise
-        _show(state, check(state), as_json=as_json)
+        _show(state, check(state, security), as_json=as_json)
 
 
-def _prepare(state: StackState, models: Path, console: Console) -> None:
+def _security() -> Security:
+    """How the servers that the environment names are connected to; those of the stack itself are plain."""
+    external = External.from_environment()
+    return connection_security(
+        kafka=external.kafka_bootstrap is not None,
+        redis_url=external.redis_url,
+        triton=external.triton_url is not None,
+    )
+
+
+def _prepare(state: StackState, models: Path, console: Console, security: Security) -> None:
     """What workers need to begin: the topics, and the live releases loaded and announced."""
-    create_topics(state.kafka_bootstrap)
-    asyncio.run(announce_live(models, state.kafka_bootstrap, state.triton_url))
-    for head in asyncio.run(heads_elsewhere(models, state.kafka_bootstrap)):
+    create_topics(state.kafka_bootstrap, security=security.kafka)
+    asyncio.run(announce_live(models, state.kafka_bootstrap, state.triton_url, security))
+    for head in asyncio.run(heads_elsewhere(models, state.kafka_bootstrap, security.kafka)):
         console.print(
             f"{head} is announced on this Kafka, and not live in {models}: items of its kind wait for it. "
             f"`genrestream retire {head}` ends that.",
@@ -82,12 +97,12 @@ def _prepare(state: StackState, models: Path, console: Console) -> None:
         )
 
 
-def _running(folder: Path, models: Path | None, console: Console) -> StackState | None:
+def _running(folder: Path, models: Path | None, console: Console, security: Security) -> StackState | None:
     """The stack that already runs in the folder; one that has lost a server is stopped."""
     state = load_state(folder)
     if state is None:
         return None
-    lost = [server.title for server in check(state) if not server.running]
+    lost = [server.title for server in check(state, security) if not server.running]
     if not lost:
         if models is not None and models.absolute() != Path(state.models):
             raise CommandError(f"a stack that serves {state.models} is running: `genrestream down` stops it")
@@ -121,7 +136,7 @@ def show(directory: Path | None, *, as_json: bool) -> None:
         state = load_state(folder)
         if state is None:
             raise CommandError(f"no stack runs in {folder}: run `genrestream up`")
-        servers = check(state)
+        servers = check(state, _security())
     _show(state, servers, as_json=as_json)
     if not all(server.ready for server in servers):
         raise typer.Exit(1)
@@ -133,7 +148,10 @@ def _folder(directory: Path | None) -> Path:
 
 def _show(state: StackState, servers: list[ServerStatus], *, as_json: bool) -> None:
     if as_json:
-        shown = dataclasses.asdict(state) | {"servers": [dataclasses.asdict(server) for server in servers]}
+        shown = dataclasses.asdict(state) | {
+            "redis_url": without_credentials(state.redis_url),
+            "servers": [dataclasses.asdict(server) for server in servers],
+        }
         typer.echo(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode())
         return
     table = Table(box=None, pad_edge=False)

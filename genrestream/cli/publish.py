@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from genrestream.cli.addresses import resolve_addresses
 from genrestream.cli.errors import CommandError
+from genrestream.cli.security import connection_security
 from genrestream.client.items import ItemError, MediaForm, build_item
 from genrestream.client.kafka_errors import KafkaUnavailableError
 from genrestream.client.publish_file import PublishOptions, publish_file
@@ -91,7 +92,7 @@ def file(
     console = Console(stderr=True)
     try:
         source = sys.stdin.buffer if path == "-" else Path(path)
-        summary = _run(lambda: publish_file(source, _bootstrap(), options, console))
+        summary = _run(lambda: publish_file(source, _bootstrap(), options, console, _login()))
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror or error}") from error
     if as_json:
@@ -182,7 +183,7 @@ def _publish_one(
 
 def _send_one(message: Message, item_id: str, done: str, *, as_json: bool) -> None:
     async def send() -> dict[str, Any]:
-        async with Publisher(_bootstrap()) as publisher:
+        async with Publisher(_bootstrap(), _login()) as publisher:
             stored = await (await publisher.send(message))
         return {
             "id": item_id,
@@ -210,6 +211,10 @@ def _run(work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
 def _bootstrap() -> str:
     """Publishing needs Kafka only, so that nothing else has to run or be named."""
     return External.from_environment().kafka_bootstrap or resolve_addresses().kafka_bootstrap
+
+
+def _login() -> Mapping[str, Any]:
+    return connection_security(kafka=True).kafka
 
 
 def _rate(given: str | None) -> float | None:

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from genrestream.cli.addresses import resolve_addresses
 from genrestream.cli.errors import CommandError
-from genrestream.cli.reading import kafka_bootstrap, run_reading, tell_unreadable, write_line
+from genrestream.cli.reading import kafka_bootstrap, kafka_login, run_reading, tell_unreadable, write_line
+from genrestream.cli.security import connection_security
 from genrestream.client.follow import Follower, Start, open_follower
 from genrestream.client.labels import Labelled, Removed, Unreadable, read_label
 from genrestream.client.show import label_line, print_line, printable, removal_line
@@ -69,7 +70,7 @@ async def _labels(
     console = Console()
     start = Start.END if follow and not from_beginning else Start.BEGINNING
     shown = 0
-    async with open_follower(kafka_bootstrap(), (LABELS.name,), start) as follower:
+    async with open_follower(kafka_bootstrap(), (LABELS.name,), start, kafka_login()) as follower:
         if follow and not as_json and not from_beginning:
             Console(stderr=True).print("waiting for labels, Ctrl-C ends", style="dim")
         async for message in _messages(follower, follow=follow):
@@ -162,8 +163,9 @@ async def _with_cache(find: Any) -> Any:
     from genrestream.workers.errors import CacheUnavailableError  # noqa: PLC0415
 
     url = External.from_environment().redis_url or resolve_addresses().redis_url
+    security = connection_security(redis_url=url).redis
     try:
-        cache = RedisCache(url)
+        cache = RedisCache(url, security=security)
     except ValueError as error:
         raise CommandError(f"REDIS_URL: {error}") from error
     try:

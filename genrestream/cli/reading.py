@@ -2,11 +2,12 @@
 
 import asyncio
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 
 from genrestream.cli.addresses import resolve_addresses
 from genrestream.cli.errors import CommandError
+from genrestream.cli.security import connection_security
 from genrestream.client.kafka_errors import KafkaUnavailableError
 from genrestream.client.labels import Unreadable
 from genrestream.client.show import printable
@@ -26,6 +27,11 @@ def run_reading(work: Coroutine[Any, Any, Result]) -> Result:
 def kafka_bootstrap() -> str:
     """Where Kafka is. Reading topics needs nothing else to run or to be named."""
     return External.from_environment().kafka_bootstrap or resolve_addresses().kafka_bootstrap
+
+
+def kafka_login() -> Mapping[str, Any]:
+    """How Kafka is connected to: aiokafka's arguments of that kind."""
+    return connection_security(kafka=True).kafka
 
 
 def tell_unreadable(message: Unreadable) -> None:

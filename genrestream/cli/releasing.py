@@ -13,6 +13,7 @@ from rich.table import Table
 from genrestream.cli.addresses import Addresses, resolve_addresses
 from genrestream.cli.errors import CommandError
 from genrestream.cli.one_line import one_line_errors
+from genrestream.cli.security import connection_security
 from genrestream.ops.state import External
 from genrestream.repository import Repository
 from genrestream.repository.golden import Golden
@@ -103,11 +104,12 @@ def retire(
         kind, task = kind_and_task(head)
         repository = Repository(models)
         bootstrap = resolve_addresses().kafka_bootstrap
-        announced = [one.announcement.release for one in _run(read_announcements(bootstrap))]
+        login = connection_security(kafka=True).kafka
+        announced = [one.announcement.release for one in _run(read_announcements(bootstrap, login))]
         known = any((release.kind, release.task) == (kind, task) for release in announced)
         if not known and repository.live(head) is None:
             raise CommandError(f"{head} is not in service")
-        _run(announce_retired(bootstrap, kind, task))
+        _run(announce_retired(bootstrap, kind, task, login))
         repository.restore_live(head, None)
     typer.echo(
         json.dumps({"kind": kind, "task": task, "retired": True}) if as_json else f"{head} is out of service"
@@ -176,7 +178,7 @@ def _announced() -> dict[tuple[str, str], tuple[str, int]] | None:
 
     try:
         bootstrap = External.from_environment().kafka_bootstrap or resolve_addresses().kafka_bootstrap
-        found = asyncio.run(read_announcements(bootstrap))
+        found = asyncio.run(read_announcements(bootstrap, connection_security(kafka=True).kafka))
     except (CommandError, KafkaUnavailableError):
         return None
     return {
@@ -193,31 +195,32 @@ class _LiveServers:
 
     def __init__(self, addresses: Addresses) -> None:
         self._addresses = addresses
+        self._security = connection_security(kafka=True, triton=True)
 
     async def require_ready(self) -> None:
         from genrestream.workers.announce import read_announcements  # noqa: PLC0415
         from genrestream.workers.triton_control import TritonControl  # noqa: PLC0415
 
-        async with TritonControl(self._addresses.triton_url) as triton:
+        async with TritonControl(self._addresses.triton_url, self._security.triton) as triton:
             await triton.require_ready()
-        await read_announcements(self._addresses.kafka_bootstrap)
+        await read_announcements(self._addresses.kafka_bootstrap, self._security.kafka)
 
     async def load(self, model: str, *versions: int) -> None:
         from genrestream.workers.triton_control import TritonControl  # noqa: PLC0415
 
-        async with TritonControl(self._addresses.triton_url) as triton:
+        async with TritonControl(self._addresses.triton_url, self._security.triton) as triton:
             await triton.load(model, *versions)
 
     async def confidences(self, release: Release, golden: Golden) -> Any:
         from genrestream.workers.triton_control import TritonControl  # noqa: PLC0415
 
-        async with TritonControl(self._addresses.triton_url) as triton:
+        async with TritonControl(self._addresses.triton_url, self._security.triton) as triton:
             return await triton.confidences(release, golden)
 
     async def announce(self, release: Release, action: ReleaseAction) -> None:
         from genrestream.workers.announce import announce  # noqa: PLC0415
 
-        await announce(self._addresses.kafka_bootstrap, release, action)
+        await announce(self._addresses.kafka_bootstrap, release, action, self._security.kafka)
 
 
 def _servers(repository: Repository, *, offline: bool) -> Servers:

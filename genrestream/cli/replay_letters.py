@@ -20,7 +20,7 @@ from genrestream.cli.letter_options import (
     wanted_letters,
 )
 from genrestream.cli.progress import progress_bar, reporter
-from genrestream.cli.reading import kafka_bootstrap, run_reading, tell_unreadable, write_line
+from genrestream.cli.reading import kafka_bootstrap, kafka_login, run_reading, tell_unreadable, write_line
 from genrestream.client.letters import LETTER_TOPICS, MAX_LETTERS, Filed, Letters, State, Wanted, read_letters
 from genrestream.client.partitions import open_partition_reader
 from genrestream.client.publisher import Publisher
@@ -73,8 +73,8 @@ async def _replay(
     wanted: Wanted, limit: int, rate: float, *, yes: bool, as_json: bool
 ) -> Counter[Refusal | None]:
     """How many were replayed (None), or would be, and how many were refused for which reason."""
-    bootstrap = kafka_bootstrap()
-    async with open_partition_reader(bootstrap, (*LETTER_TOPICS, *INPUT_TOPICS.values())) as reader:
+    bootstrap, login = kafka_bootstrap(), kafka_login()
+    async with open_partition_reader(bootstrap, (*LETTER_TOPICS, *INPUT_TOPICS.values()), login) as reader:
         with progress_bar() as bar:
             report = reporter(bar)
             letters = await read_letters(reader, wanted, report, tell_unreadable)
@@ -104,8 +104,8 @@ async def _replay(
                 report("replaying", sum(told.ended.values()) - len(plan.refused), len(chosen))
 
             async with (
-                open_partition_reader(bootstrap, LETTER_TOPICS) as stored,
-                Publisher(bootstrap) as publisher,
+                open_partition_reader(bootstrap, LETTER_TOPICS, login) as stored,
+                Publisher(bootstrap, login) as publisher,
             ):
                 await carry_out(chosen, plan.scan, stored, publisher, rate, on_end)
     return told.ended

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from genrestream.cli.addresses import resolve_addresses
 from genrestream.cli.errors import CommandError
+from genrestream.cli.security import connection_security
 from genrestream.ops.state import External
 from genrestream.schemas.topics import DAY_MS, TOPICS, Topic
 
@@ -43,8 +44,9 @@ def create(
     )
 
     bootstrap = External.from_environment().kafka_bootstrap or resolve_addresses().kafka_bootstrap
+    security = connection_security(kafka=True).kafka
     try:
-        created = sorted(create_topics(bootstrap, replication_factor))
+        created = sorted(create_topics(bootstrap, replication_factor, security))
     except (TopicsError, BrokerUnavailable) as error:
         raise CommandError(str(error)) from error
     if as_json:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from genrestream.cli.addresses import resolve_addresses
 from genrestream.cli.errors import CommandError
+from genrestream.cli.security import connection_security
 from genrestream.schemas import Kind
 
 
@@ -55,6 +56,7 @@ def worker(
         "http_port": http_port,
     }
     addresses = resolve_addresses()
+    security = connection_security(kafka=True, redis_url=addresses.redis_url, triton=True)
     if models is None and addresses.models is not None and "GENRESTREAM_MODELS" not in os.environ:
         given["models"] = addresses.models
     try:
@@ -63,7 +65,14 @@ def worker(
         first = error.errors()[0]
         raise CommandError(f"setting {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
     try:
-        run_worker(settings, addresses.kafka_bootstrap, addresses.redis_url, addresses.triton_url, log_level)
+        run_worker(
+            settings,
+            addresses.kafka_bootstrap,
+            addresses.redis_url,
+            addresses.triton_url,
+            log_level,
+            security,
+        )
     except WorkerFailure as failure:
         sys.stdout.flush()
         raise CommandError(str(failure)) from failure

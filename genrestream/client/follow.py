@@ -1,13 +1,14 @@
 """Reading a topic from outside any consumer group: all of it up to now, or what comes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from enum import StrEnum
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from genrestream.client.kafka_errors import KafkaUnavailableError, kafka_errors
+from genrestream.client.kafka_errors import KafkaUnavailableError, connecting, kafka_errors
 from genrestream.kafka_records import read_any_header_name
 
 _POLL_MS = 200
@@ -58,8 +59,12 @@ class Follower:
 
 
 @asynccontextmanager
-async def open_follower(bootstrap: str, topics: tuple[str, ...], start: Start) -> AsyncIterator[Follower]:
+async def open_follower(
+    bootstrap: str, topics: tuple[str, ...], start: Start, security: Mapping[str, Any] | None = None
+) -> AsyncIterator[Follower]:
     """A reader of all partitions of the topics, positioned when the block is entered.
+
+    `security` holds aiokafka's arguments of that kind.
 
     Raises:
         KafkaUnavailableError: no broker answers, or a topic is not there.
@@ -78,9 +83,10 @@ async def open_follower(bootstrap: str, topics: tuple[str, ...], start: Start) -
             max_partition_fetch_bytes=_FETCH_BYTES,
             # A label is shown as soon as it is there.
             fetch_max_wait_ms=100,
+            **(security or {}),
         )
     try:
-        with kafka_errors(bootstrap, "connecting"):
+        async with connecting(bootstrap, security):
             await consumer.start()
             known = await consumer.topics()
         if missing := sorted(set(topics) - set(known)):

@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from genrestream.client.kafka_errors import KafkaUnavailableError, kafka_errors
+from genrestream.client.kafka_errors import KafkaUnavailableError, connecting, kafka_errors
 from genrestream.schemas.topics import Topic
 
 Progress = Callable[[int, int], None]
@@ -90,8 +91,10 @@ class PartitionReader:
 
 
 @asynccontextmanager
-async def open_partition_reader(bootstrap: str, topics: Collection[Topic]) -> AsyncIterator[PartitionReader]:
-    """A reader of the topics.
+async def open_partition_reader(
+    bootstrap: str, topics: Collection[Topic], security: Mapping[str, Any] | None = None
+) -> AsyncIterator[PartitionReader]:
+    """A reader of the topics. `security` holds aiokafka's arguments of that kind.
 
     Raises:
         KafkaUnavailableError: no broker answers, or a topic is not there.
@@ -107,9 +110,10 @@ async def open_partition_reader(bootstrap: str, topics: Collection[Topic]) -> As
             max_partition_fetch_bytes=_FETCH_BYTES,
             # The end of a stretch is waited for no longer than it takes.
             fetch_max_wait_ms=100,
+            **(security or {}),
         )
     try:
-        with kafka_errors(bootstrap, "connecting"):
+        async with connecting(bootstrap, security):
             await consumer.start()
             known = await consumer.topics()
         if missing := sorted({topic.name for topic in topics} - set(known)):

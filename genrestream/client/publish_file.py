@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -65,9 +65,15 @@ class PublishSummary:
 
 
 async def publish_file(
-    source: Path | BinaryIO, bootstrap: str, options: PublishOptions, console: Console
+    source: Path | BinaryIO,
+    bootstrap: str,
+    options: PublishOptions,
+    console: Console,
+    security: Mapping[str, Any] | None = None,
 ) -> PublishSummary:
     """Publish every item of the file; returns once Kafka has acknowledged them all.
+
+    `security` holds aiokafka's arguments of that kind.
 
     Raises:
         OSError: the file cannot be read.
@@ -78,7 +84,7 @@ async def publish_file(
         total = min(total, options.limit)
     summary = PublishSummary()
     lines = islice(read_items(source, media=options.media, kind=options.kind), options.limit)
-    async with Publisher(bootstrap) as publisher:
+    async with Publisher(bootstrap, security) as publisher:
         with _progress(console) as progress:
             await _publish(lines, publisher, options, summary, _Display(progress, total))
     return summary

@@ -1,14 +1,14 @@
 """Publishing to the input topics: keyed by item id, partitioned as Kafka's own clients do, acknowledged."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import RecordMetadata
 
-from genrestream.client.kafka_errors import KafkaUnavailableError, kafka_errors
+from genrestream.client.kafka_errors import KafkaUnavailableError, connecting, kafka_errors
 from genrestream.schemas import Item, Kind
 from genrestream.schemas.headers import ALL_SCORES, CONTENT_TYPE
 from genrestream.schemas.topics import INPUT_TOPICS
@@ -65,12 +65,14 @@ class Publisher:
     with those of every other producer of the catalogue. Entering and sending raise `KafkaUnavailableError`.
     """
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: str, security: Mapping[str, Any] | None = None) -> None:
+        """`security` holds aiokafka's arguments of that kind."""
         self._bootstrap = bootstrap
+        self._security = security or {}
         self._producer: AIOKafkaProducer | None = None
 
     async def __aenter__(self) -> Self:
-        with kafka_errors(self._bootstrap, "connecting"):
+        async with connecting(self._bootstrap, self._security):
             producer = AIOKafkaProducer(
                 bootstrap_servers=self._bootstrap,
                 acks="all",
@@ -79,6 +81,7 @@ class Publisher:
                 max_batch_size=_BATCH_BYTES,
                 max_request_size=_MAX_REQUEST_BYTES,
                 request_timeout_ms=_TIMEOUT_MS,
+                **self._security,
             )
             try:
                 await producer.start()

@@ -5,8 +5,9 @@ import contextlib
 import logging
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
@@ -72,8 +73,11 @@ def properties(data: Path, port: int, controller_port: int) -> dict[str, str]:
     }
 
 
-def answers(bootstrap: str, timeout_ms: int = 3_000) -> bool:
-    """Whether a broker gives the cluster's metadata, with a broker in it."""
+def answers(bootstrap: str, timeout_ms: int = 3_000, security: Mapping[str, Any] | None = None) -> bool:
+    """Whether a broker gives the cluster's metadata, with a broker in it.
+
+    `security` holds the client's arguments of that kind.
+    """
     first = bootstrap.split(",", maxsplit=1)[0]
     host, _, port = first.rpartition(":")
     # Asked before the client, which would log every refused attempt.
@@ -85,6 +89,7 @@ def answers(bootstrap: str, timeout_ms: int = 3_000) -> bool:
                 bootstrap_servers=bootstrap.split(","),
                 bootstrap_timeout_ms=timeout_ms,
                 request_timeout_ms=timeout_ms,
+                **(security or {}),
             )
         except (KafkaError, OSError, ValueError):
             return False

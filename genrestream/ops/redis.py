@@ -3,7 +3,9 @@
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import redis as client
 
@@ -42,11 +44,11 @@ def find_program() -> tuple[Path, str]:
     raise StackError("no redis-server 7 or newer: run `make setup`, or set REDIS_URL to a server you have")
 
 
-def answers(url: str, timeout_s: float = 2.0) -> bool:
-    """Whether a Redis server answers PING there."""
+def answers(url: str, timeout_s: float = 2.0, security: Mapping[str, Any] | None = None) -> bool:
+    """Whether a Redis server answers PING there; `security` holds the client's arguments of that kind."""
     try:
         with client.Redis.from_url(
-            url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s
+            url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, **(security or {})
         ) as connection:
             return bool(connection.ping())
     except (client.RedisError, OSError, ValueError):

@@ -1,5 +1,6 @@
 """The local stack: Kafka, Redis, Triton and, where there is one, Prometheus, started and stopped together."""
 
+import asyncio
 import contextlib
 import fcntl
 import os
@@ -14,6 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
+from genrestream.connections.kafka import kafka_refusal
+from genrestream.connections.settings import PLAIN, Security
+from genrestream.connections.tls import triton_refusal
 from genrestream.ops import kafka, process, prometheus, redis, triton, watchdog
 from genrestream.ops.errors import StackError
 from genrestream.ops.ports import Ports
@@ -93,15 +97,25 @@ def _failure(server: Server, what: str) -> StackError:
     return StackError(f"{server.title} {what}; its log is {server.log}{':' if lines else ''}{lines}")
 
 
-def _check_external(external: External) -> None:
+def _check_external(external: External, security: Security) -> None:
     """Raises `StackError` naming the first server that does not answer."""
-    if external.kafka_bootstrap and not kafka.answers(external.kafka_bootstrap):
-        raise StackError(f"KAFKA_BOOTSTRAP is {external.kafka_bootstrap}, but no Kafka broker answers there")
-    if external.redis_url and not redis.answers(external.redis_url):
+    bootstrap, triton_url = external.kafka_bootstrap, external.triton_url
+    if bootstrap and not kafka.answers(bootstrap, security=security.kafka):
+        refusal = _kafka_refusal(bootstrap, security)
+        raise StackError(f"KAFKA_BOOTSTRAP is {bootstrap}, but {refusal or 'no Kafka broker answers there'}")
+    if external.redis_url and not redis.answers(external.redis_url, security=security.redis):
         shown = without_credentials(external.redis_url)
         raise StackError(f"REDIS_URL is {shown}, but no Redis server answers there")
-    if external.triton_url and not triton.answers_grpc(external.triton_url):
-        raise StackError(f"TRITON_URL is {external.triton_url}, but no Triton server is ready there")
+    if triton_url and not triton.answers_grpc(triton_url, security=security.triton):
+        refusal = asyncio.run(triton_refusal(triton_url, security.triton))
+        raise StackError(f"TRITON_URL is {triton_url}, but {refusal or 'no Triton server is ready there'}")
+
+
+def _kafka_refusal(bootstrap: str, security: Security) -> str | None:
+    try:
+        return asyncio.run(kafka_refusal(bootstrap, security.kafka))
+    except ValueError:  # an address that is none
+        return None
 
 
 def start(
@@ -112,23 +126,30 @@ def start(
     external: External | None = None,
     usual_ports: bool = True,
     report: Report = _silent,
+    security: Security = PLAIN,
 ) -> StackState:
     """Starts what is not external, each in a session of its own, and returns when all of it answers requests.
 
     A start that fails or is broken off stops what it started. Raises `StackError` naming the server and its
-    log. The servers go on after this process ends: `stop` them.
+    log. The servers go on after this process ends: `stop` them. `security` is for external servers.
     """
-    state, start_ = _start(directory, models, load, external or External(), usual_ports, report)
+    state, start_ = _start(directory, models, load, external or External(), usual_ports, report, security)
     for _, _, child in start_.running:
         child.returncode = 0  # they outlive us on purpose: no warning about a child left behind
     return state
 
 
 def _start(
-    directory: Path, models: Path, load: Sequence[str], external: External, usual_ports: bool, report: Report
+    directory: Path,
+    models: Path,
+    load: Sequence[str],
+    external: External,
+    usual_ports: bool,
+    report: Report,
+    security: Security = PLAIN,
 ) -> tuple[StackState, _Start]:
     directory = directory.absolute()
-    _check_external(external)
+    _check_external(external, security)
     ports = Ports(usual=usual_ports)
     start_ = _Start(uuid.uuid4().hex)
     guard = watchdog.start(start_.marker)

@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from genrestream.ops.errors import StackError
@@ -23,7 +23,7 @@ class External:
     """Servers that the user already has; they are used, never started or stopped."""
 
     kafka_bootstrap: str | None = None
-    redis_url: str | None = None
+    redis_url: str | None = field(default=None, repr=False)
     triton_url: str | None = None
 
     @classmethod
@@ -63,7 +63,7 @@ class StackState:
     models: str
     started_at: str
     kafka_bootstrap: str
-    redis_url: str
+    redis_url: str = field(repr=False)
     triton_url: str
     """host:port of gRPC."""
     triton_http_url: str | None
@@ -84,14 +84,16 @@ class StackState:
         }
 
     def save(self) -> Path:
-        """Writes the state file; readers see the old one or the new one."""
+        """Writes the state file; readers see the old one or the new one.
+
+        For its owner only: the address of an external Redis may hold a password.
+        """
         folder = Path(self.directory)
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="utf-8") as file:
             json.dump(asdict(self), file, indent=2)
             file.write("\n")
         path = folder / STATE_FILE
-        Path(file.name).chmod(0o644)
         Path(file.name).replace(path)
         return path
 

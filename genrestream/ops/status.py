@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from genrestream.connections.settings import PLAIN, Security
 from genrestream.ops import kafka, process, prometheus, redis, triton
 from genrestream.ops.redact import without_credentials
 from genrestream.ops.state import StackState, StartedServer
@@ -22,17 +23,17 @@ class ServerStatus:
     log: str | None
 
 
-def check(state: StackState) -> list[ServerStatus]:
-    """Asks every server of the stack, the external ones too."""
+def check(state: StackState, security: Security = PLAIN) -> list[ServerStatus]:
+    """Asks every server of the stack, the external ones too, those with `security`."""
     carrying = process.marked(state.marker)
     found = [_check_started(server, carrying) for server in state.servers]
     started = {server.name for server in state.servers}
     if "kafka" not in started:
-        found.append(_external("kafka", "Apache Kafka", "bootstrap", state.kafka_bootstrap))
+        found.append(_external("kafka", "Apache Kafka", "bootstrap", state.kafka_bootstrap, security))
     if "redis" not in started:
-        found.append(_external("redis", "Redis", "url", state.redis_url))
+        found.append(_external("redis", "Redis", "url", state.redis_url, security))
     if "triton" not in started:
-        found.append(_external("triton", "Triton", "grpc", state.triton_url))
+        found.append(_external("triton", "Triton", "grpc", state.triton_url, security))
     order = ("kafka", "redis", "triton", "prometheus")
     return sorted(found, key=lambda server: order.index(server.name))
 
@@ -52,8 +53,8 @@ def _check_started(server: StartedServer, carrying: list[process.Identity]) -> S
     )
 
 
-def _external(name: str, title: str, key: str, address: str) -> ServerStatus:
-    ready = answers(name, {key: address})
+def _external(name: str, title: str, key: str, address: str, security: Security) -> ServerStatus:
+    ready = answers(name, {key: address}, security)
     return ServerStatus(
         name=name,
         title=title,
@@ -66,17 +67,17 @@ def _external(name: str, title: str, key: str, address: str) -> ServerStatus:
     )
 
 
-def answers(name: str, addresses: dict[str, str]) -> bool:
+def answers(name: str, addresses: dict[str, str], security: Security = PLAIN) -> bool:
     """Whether the server of this name answers requests at its address."""
     match name:
         case "kafka":
-            return kafka.answers(addresses["bootstrap"])
+            return kafka.answers(addresses["bootstrap"], security=security.kafka)
         case "redis":
-            return redis.answers(addresses["url"])
+            return redis.answers(addresses["url"], security=security.redis)
         case "triton":
             if "http" in addresses:
                 return triton.answers_http(addresses["http"])
-            return triton.answers_grpc(addresses["grpc"])
+            return triton.answers_grpc(addresses["grpc"], security=security.triton)
         case "prometheus":
             return prometheus.answers(addresses["url"])
         case _:

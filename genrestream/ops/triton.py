@@ -9,8 +9,9 @@ import shutil
 import sysconfig
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
@@ -68,9 +69,12 @@ def answers_http(url: str, timeout_s: float = 2.0) -> bool:
         return False
 
 
-def answers_grpc(address: str, timeout_s: float = 2.0) -> bool:
-    """Whether a Triton server says over gRPC that it is ready."""
-    client = InferenceServerClient(address)
+def answers_grpc(address: str, timeout_s: float = 2.0, security: Mapping[str, Any] | None = None) -> bool:
+    """Whether a Triton server says over gRPC that it is ready.
+
+    `security` holds the client's arguments of that kind.
+    """
+    client = InferenceServerClient(address, **(security or {}))
     try:
         return bool(client.is_server_ready(client_timeout=timeout_s))
     except InferenceServerException:

@@ -6,16 +6,19 @@ without need.
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from pydantic import ValidationError
 
+from genrestream.connections.kafka import no_kafka
+from genrestream.connections.settings import PLAIN, Security
 from genrestream.repository import GOLDEN, Repository
 from genrestream.repository.golden import check_golden, read_golden
 from genrestream.repository.layout import head_name
@@ -43,7 +46,9 @@ class Announced:
     announcement: ReleaseAnnouncement
 
 
-async def announce_live(repository_root: Path, kafka_bootstrap: str, triton_url: str) -> list[Announced]:
+async def announce_live(
+    repository_root: Path, kafka_bootstrap: str, triton_url: str, security: Security = PLAIN
+) -> list[Announced]:
     """Bring Triton and `catalog.releases` to what the repository's live pointers say; what was announced.
 
     Loads every live head, the ones live before them and their encoders, checks each live head's golden
@@ -56,18 +61,18 @@ async def announce_live(repository_root: Path, kafka_bootstrap: str, triton_url:
     repository = Repository(repository_root)
     pointers = {head: pointer for head in repository.heads() if (pointer := repository.live(head))}
     live = {head: repository.release(pointer.model, pointer.version) for head, pointer in pointers.items()}
-    async with TritonControl(triton_url) as triton:
+    async with TritonControl(triton_url, security.triton) as triton:
         await triton.require_ready()
         await _load_all(triton, repository, list(live.values()))
     newest = {
         release_key(found.announcement.release.kind, found.announcement.release.task): found
-        for found in await read_announcements(kafka_bootstrap)
+        for found in await read_announcements(kafka_bootstrap, security.kafka)
     }
     announced = []
     for head, release in live.items():
         known = newest.get(release_key(release.kind, release.task))
         if known is None or known.announcement.release != release:
-            announced.append(await announce(kafka_bootstrap, release, pointers[head].action))
+            announced.append(await announce(kafka_bootstrap, release, pointers[head].action, security.kafka))
     return announced
 
 
@@ -87,8 +92,15 @@ async def _load_all(triton: TritonControl, repository: Repository, live: list[Re
         check_golden(golden, found, f"{release.model} version {release.version}")
 
 
-async def announce(kafka_bootstrap: str, release: Release, action: ReleaseAction) -> Announced:
+async def announce(
+    kafka_bootstrap: str,
+    release: Release,
+    action: ReleaseAction,
+    security: Mapping[str, Any] | None = None,
+) -> Announced:
     """The announcement, once all in-sync replicas have it.
+
+    `security` holds aiokafka's arguments of that kind.
 
     Raises:
         KafkaUnavailableError: Kafka does not take it in time, or refuses it.
@@ -97,16 +109,20 @@ async def announce(kafka_bootstrap: str, release: Release, action: ReleaseAction
     key = release_key(release.kind, release.task)
     event_id = f"{key}:{release.model}:{release.version}:{announcement.announced_at.timestamp():.6f}"
     headers = event_headers(RELEASE_EVENT_TYPE, event_id, announcement.announced_at)
-    await _deliver(kafka_bootstrap, key, announcement.model_dump_json().encode(), headers)
+    await _deliver(kafka_bootstrap, key, announcement.model_dump_json().encode(), headers, security)
     newest = [
-        found for found in await read_announcements(kafka_bootstrap) if found.announcement == announcement
+        found
+        for found in await read_announcements(kafka_bootstrap, security)
+        if found.announcement == announcement
     ]
     if not newest:
         raise KafkaUnavailableError(f"the announcement of {key} is not to be read at {kafka_bootstrap}")
     return newest[-1]
 
 
-async def retire(kafka_bootstrap: str, kind: Kind, task: str) -> None:
+async def retire(
+    kafka_bootstrap: str, kind: Kind, task: str, security: Mapping[str, Any] | None = None
+) -> None:
     """Announce that the task has no release any more; return once all in-sync replicas have it.
 
     Workers label no more items for the task; the labels that are there stay.
@@ -117,11 +133,17 @@ async def retire(kafka_bootstrap: str, kind: Kind, task: str) -> None:
     key = release_key(kind, task)
     now = datetime.now(UTC)
     headers = event_headers(RELEASE_EVENT_TYPE, f"{key}:retired:{now.timestamp():.6f}", now)
-    await _deliver(kafka_bootstrap, key, None, headers)
+    await _deliver(kafka_bootstrap, key, None, headers, security)
 
 
-async def _deliver(kafka_bootstrap: str, key: str, value: bytes | None, headers: Headers) -> None:
-    producer = KafkaProducer(kafka_bootstrap, CLIENT_ID)
+async def _deliver(
+    kafka_bootstrap: str,
+    key: str,
+    value: bytes | None,
+    headers: Headers,
+    security: Mapping[str, Any] | None,
+) -> None:
+    producer = KafkaProducer(kafka_bootstrap, CLIENT_ID, security=security)
     with _one_line(kafka_bootstrap):
         async with asyncio.timeout(DEADLINE_S):
             try:
@@ -131,7 +153,9 @@ async def _deliver(kafka_bootstrap: str, key: str, value: bytes | None, headers:
                 await producer.stop()
 
 
-async def heads_elsewhere(repository_root: Path, kafka_bootstrap: str) -> list[str]:
+async def heads_elsewhere(
+    repository_root: Path, kafka_bootstrap: str, security: Mapping[str, Any] | None = None
+) -> list[str]:
     """Heads that are announced, and not live in this repository: their kinds cannot be labelled from it.
 
     Raises:
@@ -139,11 +163,13 @@ async def heads_elsewhere(repository_root: Path, kafka_bootstrap: str) -> list[s
     """
     repository = Repository(repository_root)
     live = {head for head in repository.heads() if repository.live(head) is not None}
-    found = [one.announcement.release for one in await read_announcements(kafka_bootstrap)]
+    found = [one.announcement.release for one in await read_announcements(kafka_bootstrap, security)]
     return sorted({head_name(release.kind, release.task) for release in found} - live)
 
 
-async def read_announcements(kafka_bootstrap: str) -> list[Announced]:
+async def read_announcements(
+    kafka_bootstrap: str, security: Mapping[str, Any] | None = None
+) -> list[Announced]:
     """All announcements that the compacted topic still holds, the oldest first.
 
     Without those of retired tasks and unreadable ones.
@@ -154,11 +180,13 @@ async def read_announcements(kafka_bootstrap: str) -> list[Announced]:
     with _one_line(kafka_bootstrap):
         async with asyncio.timeout(DEADLINE_S):
             consumer = AIOKafkaConsumer(
-                bootstrap_servers=kafka_bootstrap, group_id=None, enable_auto_commit=False
+                bootstrap_servers=kafka_bootstrap, group_id=None, enable_auto_commit=False, **(security or {})
             )
             try:
                 await consumer.start()
                 return await _read_all(consumer, kafka_bootstrap)
+            except KafkaConnectionError as error:
+                raise KafkaUnavailableError(await no_kafka(kafka_bootstrap, security)) from error
             finally:
                 await consumer.stop()
 

@@ -21,6 +21,8 @@ import uvloop
 from faust.types import TP
 
 from genrestream import __version__
+from genrestream.connections.settings import PLAIN, Security
+from genrestream.connections.tls import triton_refusal
 from genrestream.kafka_records import read_any_header_name
 from genrestream.repository import Repository
 from genrestream.schemas import Kind
@@ -28,7 +30,7 @@ from genrestream.workers.budget import Budget
 from genrestream.workers.cache import RedisCache
 from genrestream.workers.cache_view import CacheView
 from genrestream.workers.dead_letters import DeadLetterPublisher, StormLimit
-from genrestream.workers.errors import KafkaUnavailableError, PortUnavailableError
+from genrestream.workers.errors import CacheAccessError, KafkaUnavailableError, PortUnavailableError
 from genrestream.workers.faust_app import FaustService, build_faust
 from genrestream.workers.feature_pool import FeaturePool, PoolLimits
 from genrestream.workers.features.content import FeatureLimits
@@ -66,7 +68,12 @@ class WorkerFailure(Exception):  # noqa: N818 - the worker's last words, for peo
 
 
 def run_worker(
-    settings: WorkerSettings, kafka_bootstrap: str, redis_url: str, triton_url: str, log_level: str
+    settings: WorkerSettings,
+    kafka_bootstrap: str,
+    redis_url: str,
+    triton_url: str,
+    log_level: str,
+    security: Security = PLAIN,
 ) -> None:
     """Run until SIGTERM or Ctrl-C, then drain.
 
@@ -85,8 +92,8 @@ def run_worker(
     read_any_header_name()
     with _ForcedExit() as forced_exit, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            runner.run(_run(settings, kafka_bootstrap, redis_url, triton_url, forced_exit))
-        except (KafkaUnavailableError, PortUnavailableError) as error:
+            runner.run(_run(settings, kafka_bootstrap, redis_url, triton_url, security, forced_exit))
+        except (CacheAccessError, KafkaUnavailableError, PortUnavailableError) as error:
             raise WorkerFailure(str(error)) from error
 
 
@@ -95,13 +102,17 @@ async def _run(
     kafka_bootstrap: str,
     redis_url: str,
     triton_url: str,
+    security: Security,
     forced_exit: "_ForcedExit",
 ) -> None:
     stop = _Stop()
     metrics = WorkerMetrics(__version__)
+    # One that is away is waited for; one that refuses will go on refusing.
+    if (refusal := await triton_refusal(triton_url, security.triton)) is not None:
+        raise WorkerFailure(refusal)
     async with AsyncExitStack() as stack:
         inference = await stack.enter_async_context(
-            TritonInference(triton_url, deadline_s=settings.inference_deadline_s)
+            TritonInference(triton_url, deadline_s=settings.inference_deadline_s, security=security.triton)
         )
         media = await stack.enter_async_context(
             MediaFetcher(
@@ -128,15 +139,27 @@ async def _run(
             )
         )
         producer = KafkaProducer(
-            kafka_bootstrap, settings.name, on_retry=lambda: metrics.count_retry("kafka")
+            kafka_bootstrap,
+            settings.name,
+            on_retry=lambda: metrics.count_retry("kafka"),
+            security=security.kafka,
         )
         await producer.start()
         stack.push_async_callback(producer.stop)
-        cache = RedisCache(redis_url)
+        cache = RedisCache(redis_url, security=security.redis)
         stack.push_async_callback(cache.close)
-        await stack.enter_async_context(CacheView(kafka_bootstrap, settings.group, cache, metrics))
+        await cache.check_access()
+        await stack.enter_async_context(
+            CacheView(kafka_bootstrap, settings.group, cache, metrics, security.kafka)
+        )
         releases = await stack.enter_async_context(
-            ReleaseFollower(kafka_bootstrap, Repository(settings.models), inference.is_model_ready, metrics)
+            ReleaseFollower(
+                kafka_bootstrap,
+                Repository(settings.models),
+                inference.is_model_ready,
+                metrics,
+                security=security.kafka,
+            )
         )
         pipeline = Pipeline(
             Adapters(
@@ -146,7 +169,11 @@ async def _run(
                 labels=LabelPublisher(producer),
                 dead_letters=DeadLetterPublisher(producer),
                 releases=releases,
-                versions=VersionReader(kafka_bootstrap, on_retry=lambda: metrics.count_retry("kafka")),
+                versions=VersionReader(
+                    kafka_bootstrap,
+                    on_retry=lambda: metrics.count_retry("kafka"),
+                    security=security.kafka,
+                ),
             ),
             metrics,
             {
@@ -192,6 +219,7 @@ async def _run(
                 commit_interval_s=settings.commit_interval_s,
                 rebalance_drain_s=settings.rebalance_drain_s,
                 scratch=Path(stack.enter_context(TemporaryDirectory(prefix="genrestream-faust-"))),
+                security=security.kafka,
             ),
             commit_wanted,
         )
@@ -216,7 +244,9 @@ async def _run(
             forced_exit.arm(drain_s + FORCED_EXIT_AFTER_S)
             await service.stop(drain_s)
             consumption.forget_all()
-            await asyncio.to_thread(leave_group, kafka_bootstrap, settings.group, settings.name)
+            await asyncio.to_thread(
+                leave_group, kafka_bootstrap, settings.group, settings.name, security.kafka
+            )
     if stop.failure is not None:
         raise WorkerFailure(stop.failure)
 

@@ -12,7 +12,8 @@ keys of several slots, so Redis Cluster is not supported; a primary with replica
 
 import logging
 import secrets
-from collections.abc import Iterator, Sequence
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha1
 from pathlib import Path
@@ -22,7 +23,7 @@ from pydantic import ValidationError
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from genrestream.schemas.items import Kind
 from genrestream.schemas.labels import LabelRecord
@@ -37,7 +38,7 @@ from genrestream.schemas.redis_keys import (
     removal_key,
     revisions_key,
 )
-from genrestream.workers.errors import CacheRefusedError, CacheUnavailableError
+from genrestream.workers.errors import CacheAccessError, CacheRefusedError, CacheUnavailableError
 from genrestream.workers.protocols import CacheOutcome
 from genrestream.workers.script_pipeline import Argument, PipelineLimits, Script, ScriptPipeline
 
@@ -81,8 +82,11 @@ class RedisCache:
         limits: PipelineLimits | None = None,
         labels_ttl_s: int = LABELS_TTL_S,
         removal_ttl_s: int = REMOVAL_TTL_S,
+        security: Mapping[str, Any] | None = None,
     ) -> None:
         """Connect lazily to `url`: redis://, rediss:// or unix://, with user and password where needed.
+
+        `security` holds redis-py's arguments of that kind: TLS and the password, where it is not in the URL.
 
         Raises:
             ValueError: the URL is none of these.
@@ -94,10 +98,27 @@ class RedisCache:
             socket_connect_timeout=limits.deadline_s,
             # A connection that died while idle is opened anew once; more is for those who ask again.
             retry=Retry(NoBackoff(), 1),
+            **(security or {}),
         )
         self._scripts = ScriptPipeline(self._redis, limits)
         self._labels_ttl_s = labels_ttl_s
         self._removal_ttl_s = removal_ttl_s
+
+    async def check_access(self) -> None:
+        """Return if Redis takes the connection, or is away.
+
+        Raises:
+            CacheAccessError: it refuses the login or the TLS handshake.
+        """
+        try:
+            await self._redis.info("server")
+        except (AuthenticationError, NoPermissionError) as error:
+            raise CacheAccessError(f"Redis refuses the login: {error}") from error
+        except RedisError as error:
+            # redis-py wraps what the handshake raised.
+            if isinstance(error.__context__, ssl.SSLError):
+                raise CacheAccessError(f"Redis refuses the connection: {error}") from error
+            log.debug("Redis is away: %s", error)
 
     async def write(self, record: LabelRecord) -> CacheOutcome:
         """Write the record unless what is there is as new, or the item was removed later."""

@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import IllegalStateError, KafkaConnectionError, KafkaError
 
+from genrestream.connections.kafka import no_kafka
 from genrestream.schemas.topics import LABELS
 from genrestream.workers.cache import RedisCache
 from genrestream.workers.cache_feed import feed
@@ -128,7 +129,7 @@ class CacheView:
             await consumer.start()
         except KafkaConnectionError as error:
             await consumer.stop()
-            raise KafkaUnavailableError(f"no Kafka broker answers at {self._bootstrap}") from error
+            raise KafkaUnavailableError(await no_kafka(self._bootstrap, self._security)) from error
         except KafkaError as error:
             await consumer.stop()
             text = f"cannot read {LABELS.name} from Kafka at {self._bootstrap}: {kafka_reason(error)}"

@@ -25,6 +25,10 @@ class CacheUnavailableError(Exception):
     """Redis does not answer as it should; one line for people. Writing never raises it, reading does."""
 
 
+class CacheAccessError(Exception):
+    """Redis refuses the login or the TLS handshake; one line for people. It will until settings change."""
+
+
 class CacheRefusedError(Exception):
     """Redis refuses this write for good: a key of ours holds what none of ours does."""
 

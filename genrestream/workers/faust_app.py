@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn, cast
 
 import faust
+from faust.auth import SASLCredentials, SSLCredentials
 from faust.transport.drivers.aiokafka import Consumer
 from faust.types import TP
 
@@ -104,15 +105,18 @@ def build_faust(
     commit_interval_s: float,
     rebalance_drain_s: float,
     scratch: Path,
+    security: Mapping[str, Any] | None = None,
 ) -> DrainingApp:
     """The application, with `agent` reading the topic of each kind.
 
     `on_revoked` is told the partitions that were taken away, after the wait for what was in flight;
-    `on_committed` the next offset to be read of each partition that was committed.
+    `on_committed` the next offset to be read of each partition that was committed. `security` holds
+    aiokafka's arguments of that kind.
     """
     app = DrainingApp(
         group,
         broker=";".join(f"aiokafka://{address.strip()}" for address in kafka_bootstrap.split(",")),
+        broker_credentials=_credentials(security or {}),
         store="memory://",
         # Faust makes a folder for tables even where there are none.
         datadir=str(scratch),
@@ -153,6 +157,19 @@ def build_faust(
 
     cast(Any, app.on_partitions_revoked).connect(forget)
     return app
+
+
+def _credentials(security: Mapping[str, Any]) -> SASLCredentials | SSLCredentials | None:
+    """The same connection in Faust's terms, which it turns back into aiokafka's arguments."""
+    context = security.get("ssl_context")
+    if "sasl_mechanism" in security:
+        return SASLCredentials(
+            username=security["sasl_plain_username"],
+            password=security["sasl_plain_password"],
+            mechanism=security["sasl_mechanism"],
+            ssl_context=context,
+        )
+    return None if context is None else SSLCredentials(context)
 
 
 def _count_what_is_waited_for(record: logging.LogRecord) -> bool:

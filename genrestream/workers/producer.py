@@ -17,6 +17,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka
 
+from genrestream.connections.kafka import no_kafka
 from genrestream.schemas.topics import DEAD_LETTERS
 from genrestream.workers.errors import DeliveryImpossibleError, KafkaUnavailableError
 from genrestream.workers.retries import Backoff, until_it_works
@@ -72,6 +73,7 @@ class KafkaProducer:
     ) -> None:
         """`security` holds aiokafka's arguments of that kind: protocol, TLS context, SASL."""
         self._bootstrap = bootstrap
+        self._security = security or {}
         self._settings = {
             "bootstrap_servers": bootstrap,
             "client_id": client_id,
@@ -82,7 +84,7 @@ class KafkaProducer:
             "max_request_size": max_request_bytes,
             "request_timeout_ms": REQUEST_TIMEOUT_MS,
             "retry_backoff_ms": RETRY_BACKOFF_MS,
-            **(security or {}),
+            **self._security,
         }
         self._on_retry = on_retry
         self._backoff = backoff or Backoff()
@@ -159,7 +161,7 @@ class KafkaProducer:
             await producer.start()
         except kafka.KafkaConnectionError as error:
             await _stop(producer)
-            raise KafkaUnavailableError(f"no Kafka broker answers at {self._bootstrap}") from error
+            raise KafkaUnavailableError(await no_kafka(self._bootstrap, self._security)) from error
         except kafka.KafkaError as error:
             await _stop(producer)
             text = f"cannot write to Kafka at {self._bootstrap}: {kafka_reason(error)}"

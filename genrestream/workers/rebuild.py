@@ -8,6 +8,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
+from genrestream.connections.kafka import no_kafka
 from genrestream.schemas.topics import LABELS
 from genrestream.workers.cache import RedisCache
 from genrestream.workers.cache_feed import feed
@@ -57,7 +58,7 @@ async def rebuild(
         await consumer.start()
         return await _copy(consumer, cache, progress, partitions)
     except KafkaConnectionError as error:
-        raise KafkaUnavailableError(f"no Kafka broker answers at {bootstrap}") from error
+        raise KafkaUnavailableError(await no_kafka(bootstrap, security)) from error
     except (KafkaError, TimeoutError) as error:
         answered = isinstance(error, KafkaError)
         reason = kafka_reason(error) if answered else f"no answer in {STALLED_S:g} s"

@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from pydantic import ValidationError
 
+from genrestream.connections.kafka import no_kafka
 from genrestream.repository import Repository, RepositoryError
 from genrestream.schemas import Kind, Release, ReleaseAnnouncement
 from genrestream.schemas.releases import release_key
@@ -119,7 +120,7 @@ class ReleaseFollower:
                 await self._read_to_end(self._consumer)
         except KafkaConnectionError as error:
             await self._consumer.stop()
-            raise KafkaUnavailableError(f"no Kafka broker answers at {self._kafka_bootstrap}") from error
+            raise KafkaUnavailableError(await no_kafka(self._kafka_bootstrap, self._security)) from error
         except (KafkaError, TimeoutError) as error:
             await self._consumer.stop()
             answered = isinstance(error, KafkaError)

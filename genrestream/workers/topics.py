@@ -1,13 +1,16 @@
 """Creates the Kafka topics."""
 
+import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownBrokerIdError, for_code
 
+from genrestream.connections.kafka import kafka_refusal
 from genrestream.schemas.topics import TOPICS, Topic
 
 BROKER_DEFAULT = -1
@@ -25,19 +28,26 @@ class BrokerUnavailable(Exception):  # noqa: N818 - says what is the matter
     """The broker does not answer; it may later."""
 
 
-def create_topics(bootstrap: str, replication_factor: int | None = None) -> list[str]:
+def create_topics(
+    bootstrap: str, replication_factor: int | None = None, security: Mapping[str, Any] | None = None
+) -> list[str]:
     """The names of the topics that were missing and are there now, in no order that matters.
 
     `replication_factor` None takes the broker's default. Topics that exist stay as they are. Raises
     `TopicsError` when one of them has another partition count, since messages of one key would then have no
-    order, or when the broker refuses; `BrokerUnavailable` when it does not answer.
+    order, or when the broker refuses; `BrokerUnavailable` when it does not answer, or refuses the
+    connection. `security` holds the clients' arguments of that kind.
     """
     logging.getLogger("kafka").setLevel(logging.ERROR)
     try:
+        # Asked before the client, which would try a login that is refused again until its time is over.
+        if (refusal := asyncio.run(kafka_refusal(bootstrap, security))) is not None:
+            raise BrokerUnavailable(refusal)
         admin = KafkaAdminClient(
             bootstrap_servers=bootstrap.split(","),
             bootstrap_timeout_ms=TIMEOUT_MS,
             request_timeout_ms=TIMEOUT_MS,
+            **(security or {}),
         )
     except (KafkaError, OSError, ValueError) as error:
         raise BrokerUnavailable(f"no Kafka broker answers at {bootstrap}: {error}") from error

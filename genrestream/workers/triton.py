@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import grpc
 import numpy as np
@@ -31,9 +31,16 @@ class TritonInference:
     """The `Inference` of a worker. Use it as an asynchronous context manager."""
 
     def __init__(
-        self, address: str, *, deadline_s: float = 30.0, max_in_flight: int = 16, max_batch: int = 64
+        self,
+        address: str,
+        *,
+        deadline_s: float = 30.0,
+        max_in_flight: int = 16,
+        max_batch: int = 64,
+        security: Mapping[str, Any] | None = None,
     ) -> None:
-        self._client = InferenceServerClient(address)
+        """`security` holds tritonclient's arguments of that kind: TLS and its files."""
+        self._client = InferenceServerClient(address, **(security or {}))
         self._deadline_s = deadline_s
         self._max_batch = max_batch
         self._room = asyncio.Semaphore(max_in_flight)

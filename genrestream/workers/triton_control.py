@@ -1,14 +1,16 @@
 """Steering Triton: loading what the model repository says, and asking loaded heads for their golden batch."""
 
 import asyncio
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
+from genrestream.connections.tls import triton_refusal
 from genrestream.repository.golden import Golden
 from genrestream.schemas.releases import Release
 from genrestream.schemas.tensors import CONFIDENCES
@@ -29,10 +31,12 @@ class ModelServerError(Exception):
 class TritonControl:
     """A connection to one Triton in explicit model control. Use it as an asynchronous context manager."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, security: Mapping[str, Any] | None = None) -> None:
+        """`security` holds tritonclient's arguments of that kind."""
         self._address = address
-        self._client = InferenceServerClient(address)
-        self._inference = TritonInference(address)
+        self._security = security or {}
+        self._client = InferenceServerClient(address, **self._security)
+        self._inference = TritonInference(address, security=security)
 
     async def __aenter__(self) -> Self:
         return self
@@ -52,7 +56,8 @@ class TritonControl:
         try:
             ready = await self._client.is_server_ready(client_timeout=CONNECT_DEADLINE_S)
         except InferenceServerException as error:
-            raise ModelServerError(f"no Triton answers at {self._address}") from error
+            refusal = await triton_refusal(self._address, self._security)
+            raise ModelServerError(refusal or f"no Triton answers at {self._address}") from error
         if not ready:
             raise ModelServerError(f"the Triton at {self._address} is not ready")
 

@@ -9,6 +9,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
@@ -45,9 +46,15 @@ class VersionReader:
     """The `Versions` of a worker."""
 
     def __init__(
-        self, bootstrap: str, on_retry: Callable[[], None] = lambda: None, backoff: Backoff | None = None
+        self,
+        bootstrap: str,
+        on_retry: Callable[[], None] = lambda: None,
+        backoff: Backoff | None = None,
+        security: Mapping[str, Any] | None = None,
     ) -> None:
+        """`security` holds aiokafka's arguments of that kind."""
         self._bootstrap = bootstrap
+        self._security = security or {}
         self._on_retry = on_retry
         self._backoff = backoff or Backoff()
         self._looks = MicroBatcher(
@@ -88,6 +95,7 @@ class VersionReader:
             auto_offset_reset="none",
             max_partition_fetch_bytes=FETCH_BYTES,
             fetch_max_bytes=FETCH_BYTES,
+            **self._security,
         )
         try:
             async with asyncio.timeout(STALLED_S):

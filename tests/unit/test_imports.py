@@ -12,13 +12,14 @@ PACKAGE = Path(__file__).parents[2] / "genrestream"
 
 ROOMS = {
     "schemas": set(),
+    "connections": set(),
     "repository": {"schemas"},
-    "workers": {"schemas", "repository", "kafka_records"},
+    "workers": {"schemas", "repository", "connections", "kafka_records"},
     "training": {"schemas", "repository", "workers.features"},
-    "client": {"schemas", "kafka_records"},
+    "client": {"schemas", "connections", "kafka_records"},
     "sample": {"schemas"},
-    "ops": set(),
-    "cli": {"schemas", "repository", "workers", "training", "client", "sample", "ops"},
+    "ops": {"connections"},
+    "cli": {"schemas", "connections", "repository", "workers", "training", "client", "sample", "ops"},
     "demo": {"schemas", "repository", "workers", "client", "sample", "ops"},
 }
 """What each room may import of the others."""
