@@ -128,7 +128,7 @@ INTRODUCTION = """\
 
 Each is an environment variable; the options of `genrestream worker` win over them. Besides these,
 `KAFKA_BOOTSTRAP`, `REDIS_URL` and `TRITON_URL` say where the servers are; without them a worker uses those of
-`genrestream up`.
+`genrestream up`. [security.md](security.md) has the settings of TLS and logins.
 
 | variable | default | meaning |
 |---|---|---|

@@ -122,6 +122,22 @@ def test_redis_is_verified(secure: Secure, wrong: str, arguments: tuple[str, ...
     assert REDIS_WRONG[wrong] in done.stderr.splitlines()[-1]
 
 
+def test_a_client_certificate_is_shown_to_redis(secure: Secure) -> None:
+    """Where Redis asks for a client's certificate, ours is taken: the answer is that there are no labels."""
+    certificate = secure.authority.issue("mutual", "IP:127.0.0.1")
+    with tls_proxy(secure.redis_plain, certificate, clients_ca=secure.authority.ca) as port:
+        url = f"rediss://recommender:{password('recommender')}@127.0.0.1:{port}/0"
+        files = {
+            "REDIS_CERT_FILE": str(secure.client.certificate),
+            "REDIS_KEY_FILE": str(secure.client.key),
+        }
+        shown = secure.run("recommender", "lookup", "podcast", "nobody", REDIS_URL=url, **files)
+        refused = secure.run("recommender", "lookup", "podcast", "nobody", REDIS_URL=url)
+    assert "no labels of podcast 'nobody' in Redis" in shown.stderr
+    assert refused.returncode == 1
+    assert "no labels" not in refused.stderr
+
+
 TRITON_WRONG = {name: text for name, text in WRONG_TLS.items() if name != "away"}
 
 

@@ -1,12 +1,15 @@
 """The state of a stack on disk, and the addresses that commands read from it."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
+import typer
 
 from genrestream.cli.addresses import Addresses, resolve_addresses
 from genrestream.cli.errors import CommandError
+from genrestream.cli.local_stack import show
 from genrestream.ops.errors import StackError
 from genrestream.ops.state import StackState, StartedServer, forget_state, load_state
 
@@ -96,3 +99,20 @@ def test_all_variables_need_no_stack(monkeypatch):
     monkeypatch.setenv("REDIS_URL", "redis://b/0")
     monkeypatch.setenv("TRITON_URL", "c:3")
     assert resolve_addresses() == Addresses("a:1", "redis://b/0", "c:3")
+
+
+def test_a_password_of_redis_stays_with_its_owner(state):
+    """Others of the machine cannot read the file, and the state's text leaves the address out."""
+    mine = dataclasses.replace(state, redis_url="rediss://worker:hush@redis.example/0")
+    assert mine.save().stat().st_mode & 0o777 == 0o600
+    assert "hush" not in repr(mine)
+
+
+def test_a_password_of_redis_is_not_shown_as_json(state, capsys):
+    """`up --json` and `status --json` give the address without the login."""
+    dataclasses.replace(state, redis_url="rediss://worker:hush@127.0.0.1:1/0", servers=()).save()
+    with pytest.raises(typer.Exit):
+        show(None, as_json=True)
+    shown = capsys.readouterr().out
+    assert json.loads(shown)["redis_url"] == "rediss://127.0.0.1:1/0"
+    assert "hush" not in shown
