@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
@@ -12,6 +12,8 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownBrokerIdErr
 
 from genrestream.connections.kafka import kafka_refusal
 from genrestream.schemas.topics import TOPICS, Topic
+
+T = TypeVar("T")
 
 BROKER_DEFAULT = -1
 LATEST_OFFSET = -1
@@ -73,7 +75,7 @@ def _create_missing(admin: KafkaAdminClient, replication_factor: int | None) -> 
         }
         for topic in missing
     }
-    answer = admin.create_topics(wanted, timeout_ms=TIMEOUT_MS, raise_errors=False)
+    answer = _patiently(lambda: admin.create_topics(wanted, timeout_ms=TIMEOUT_MS, raise_errors=False))
     created = []
     for result in answer["topics"]:
         match result["error_code"]:
@@ -97,17 +99,20 @@ def _await_leaders(admin: KafkaAdminClient, topics: Iterable[Topic]) -> None:
         for topic in topics
         for partition in range(topic.partitions)
     }
+    _patiently(lambda: admin.list_partition_offsets(ends, timeout_ms=TIMEOUT_MS))
+
+
+def _patiently(ask: Callable[[], T]) -> T:
+    """The answer, once the client has heard of the broker that gives it: in a cluster that has just started,
+    one can lead or control before that."""
     give_up_s = time.monotonic() + TIMEOUT_MS / 1000
     while True:
         try:
-            admin.list_partition_offsets(ends, timeout_ms=TIMEOUT_MS)
+            return ask()
         except UnknownBrokerIdError:
-            # It leads partitions already, and the client has not heard of it yet.
             if time.monotonic() > give_up_s:
                 raise
             time.sleep(LEADERS_POLL_S)
-        else:
-            return
 
 
 def _check_partitions(admin: KafkaAdminClient, topics: Iterable[Topic]) -> None:
