@@ -105,11 +105,14 @@ class CacheView:
         tasks = [*self._tasks, *([self._filling] if self._filling else [])]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(DRAIN_S):
-                await self._commit()
-                await self._consumer.stop()
+        closing = asyncio.gather(*tasks, return_exceptions=True)
+        # Not `timeout`: what aiokafka swallows is the cancellation that would end it.
+        await asyncio.wait({asyncio.ensure_future(closing)}, timeout=DRAIN_S)
+        await asyncio.wait({asyncio.create_task(self._leave())}, timeout=DRAIN_S)
+
+    async def _leave(self) -> None:
+        await self._commit()
+        await self._consumer.stop()
 
     async def _join(self) -> AIOKafkaConsumer:
         consumer = AIOKafkaConsumer(
