@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
@@ -80,7 +80,7 @@ class CacheView:
         self._committed_s = time.monotonic()
         self._filling: asyncio.Task[None] | None = None
         self._standstill = _Standstill()
-        self._tasks: list[asyncio.Task[NoReturn]] = []
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
         """Join the group.
@@ -163,10 +163,11 @@ class CacheView:
                 lag += max(0, end - await self._consumer.position(partition))
         return lag
 
-    async def _again_and_again(self, step: Callable[[], Awaitable[None]]) -> NoReturn:
+    async def _again_and_again(self, step: Callable[[], Awaitable[None]]) -> None:
         """Labels flow on whatever happens here, and what is not written yet is still in the topic."""
         attempt = 0
-        while True:
+        # Being cancelled may not be enough: aiokafka's `wait_for` can swallow it.
+        while not self._closing:
             try:
                 await step()
                 attempt = 0
