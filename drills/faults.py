@@ -28,7 +28,7 @@ class Size:
     """Between faults, and before the first and after the last one."""
 
 
-SHORT = Size(rate_per_s=80, kills=2, outage_s=4, pause_s=2)
+SHORT = Size(rate_per_s=80, kills=2, outage_s=2, pause_s=1)
 LONG = Size(rate_per_s=200, kills=20, outage_s=30, pause_s=4)
 
 Act = Callable[[Scene, Size], Awaitable[None]]

@@ -14,10 +14,10 @@ from genrestream.ops.monitoring.panels import ROWS
 pytestmark = pytest.mark.stack
 
 
-def test_triton_has_the_metrics_that_are_shown(stack, models_dir: Path):
+def test_triton_has_the_metrics_that_are_shown(stack, graphs_dir: Path):
     """Each metric that a panel asks of Triton is there, by model, once a model has answered."""
-    graphs.write_scale(models_dir, "metered", 1, 2.0)
-    graphs.write_config(models_dir, "metered", [("x", "FP32", "4")], [("y", "FP32", "4")])
+    graphs.write_scale(graphs_dir, "metered", 1, 2.0)
+    graphs.write_config(graphs_dir, "metered", [("x", "FP32", "4")], [("y", "FP32", "4")])
     tensor = InferInput("x", [1, 4], "FP32")
     tensor.set_data_from_numpy(np.ones((1, 4), np.float32))
     with InferenceServerClient(stack.triton_url) as client:
