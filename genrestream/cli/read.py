@@ -1,6 +1,7 @@
 """`genrestream labels` and `lookup`: what came of the items."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import orjson
@@ -12,8 +13,9 @@ from genrestream.cli.addresses import resolve_addresses
 from genrestream.cli.errors import CommandError
 from genrestream.cli.reading import kafka_bootstrap, kafka_login, run_reading, tell_unreadable, write_line
 from genrestream.cli.security import connection_security
-from genrestream.client.follow import Follower, Start, open_follower
+from genrestream.client.follow import Start, open_follower
 from genrestream.client.labels import Labelled, Removed, Unreadable, read_label
+from genrestream.client.partitions import open_partition_reader
 from genrestream.client.show import label_line, print_line, printable, removal_line
 from genrestream.ops.redact import without_credentials
 from genrestream.ops.state import External
@@ -68,12 +70,11 @@ async def _labels(
     wanted: _Wanted, limit: int | None, *, follow: bool, from_beginning: bool, as_json: bool
 ) -> None:
     console = Console()
-    start = Start.END if follow and not from_beginning else Start.BEGINNING
     shown = 0
-    async with open_follower(kafka_bootstrap(), (LABELS.name,), start, kafka_login()) as follower:
+    async with _messages(follow=follow, from_beginning=from_beginning) as messages:
         if follow and not as_json and not from_beginning:
             Console(stderr=True).print("waiting for labels, Ctrl-C ends", style="dim")
-        async for message in _messages(follower, follow=follow):
+        async for message in messages:
             found = read_label(message)
             if isinstance(found, Unreadable):
                 tell_unreadable(found)
@@ -84,8 +85,16 @@ async def _labels(
                     return
 
 
-def _messages(follower: Follower, *, follow: bool) -> AsyncIterator[ConsumerRecord]:
-    return follower.new() if follow else follower.until_now()
+@asynccontextmanager
+async def _messages(*, follow: bool, from_beginning: bool) -> AsyncIterator[AsyncIterator[ConsumerRecord]]:
+    """Label messages: those that are there now, or also, or only, those that come."""
+    if not follow:
+        async with open_partition_reader(kafka_bootstrap(), [LABELS], kafka_login()) as reader:
+            yield reader.topic(LABELS)
+        return
+    start = Start.BEGINNING if from_beginning else Start.END
+    async with open_follower(kafka_bootstrap(), (LABELS.name,), start, kafka_login()) as follower:
+        yield follower.new()
 
 
 def _show_label(

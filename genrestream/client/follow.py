@@ -1,4 +1,4 @@
-"""Reading a topic from outside any consumer group: all of it up to now, or what comes."""
+"""Reading what comes in topics, from outside any consumer group."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -6,15 +6,12 @@ from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
-from genrestream.client.kafka_errors import KafkaUnavailableError, connecting, kafka_errors
-from genrestream.kafka_records import read_any_header_name
+from genrestream.client.consumer import POLL_MS, TIMEOUT_MS, open_consumer
+from genrestream.client.kafka_errors import kafka_errors
 
-_POLL_MS = 200
-_TIMEOUT_MS = 15_000
 _MAX_RECORDS = 500
-_FETCH_BYTES = 8 * 1024 * 1024
 
 
 class Start(StrEnum):
@@ -37,24 +34,10 @@ class Follower:
             for record in await self._poll():
                 yield record
 
-    async def until_now(self) -> AsyncIterator[ConsumerRecord]:
-        """The records that are there when reading begins."""
-        with kafka_errors(self._bootstrap, "asking for the end"):
-            ends = await self._consumer.end_offsets(list(self._consumer.assignment()))
-        while await self._behind(ends):
-            for record in await self._poll():
-                if record.offset < ends[TopicPartition(record.topic, record.partition)]:
-                    yield record
-
-    async def _behind(self, ends: dict[TopicPartition, int]) -> bool:
-        with kafka_errors(self._bootstrap, "reading"):
-            # Positions, not records: compaction and transactions leave offsets without any.
-            return any([await self._consumer.position(part) < end for part, end in ends.items()])
-
     async def _poll(self) -> list[ConsumerRecord]:
         """What has arrived, in order of partition and offset; empty after 0.2 s of silence."""
         with kafka_errors(self._bootstrap, "reading"):
-            batches = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_MAX_RECORDS)
+            batches = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=_MAX_RECORDS)
         return [record for batch in batches.values() for record in batch]
 
 
@@ -69,34 +52,16 @@ async def open_follower(
     Raises:
         KafkaUnavailableError: no broker answers, or a topic is not there.
     """
-    read_any_header_name()
-    with kafka_errors(bootstrap, "connecting"):
-        # Without a group, a subscription assigns all partitions at once.
-        consumer = AIOKafkaConsumer(
-            *topics,
-            bootstrap_servers=bootstrap,
-            group_id=None,
-            enable_auto_commit=False,
-            # Seeking would race with the consumer's own first positioning, which follows this.
-            auto_offset_reset="earliest" if start is Start.BEGINNING else "latest",
-            request_timeout_ms=_TIMEOUT_MS,
-            max_partition_fetch_bytes=_FETCH_BYTES,
-            # A label is shown as soon as it is there.
-            fetch_max_wait_ms=100,
-            **(security or {}),
-        )
-    try:
-        async with connecting(bootstrap, security):
-            await consumer.start()
-            known = await consumer.topics()
-        if missing := sorted(set(topics) - set(known)):
-            raise KafkaUnavailableError(
-                f"no topic {', '.join(missing)} on {bootstrap}: run `genrestream topics create`"
-            )
+    async with open_consumer(
+        bootstrap,
+        topics,
+        security,
+        subscribe=True,
+        # Seeking would race with the consumer's own first positioning, which follows this.
+        auto_offset_reset="earliest" if start is Start.BEGINNING else "latest",
+    ) as consumer:
         with kafka_errors(bootstrap, "finding the position"):
-            async with asyncio.timeout(_TIMEOUT_MS / 1000):
+            async with asyncio.timeout(TIMEOUT_MS / 1000):
                 for partition in consumer.assignment():
                     await consumer.position(partition)
         yield Follower(bootstrap, consumer)
-    finally:
-        await consumer.stop()

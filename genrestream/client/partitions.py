@@ -6,16 +6,14 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from genrestream.client.kafka_errors import KafkaUnavailableError, connecting, kafka_errors
+from genrestream.client.consumer import POLL_MS, open_consumer
+from genrestream.client.kafka_errors import KafkaUnavailableError, kafka_errors
 from genrestream.schemas.topics import Topic
 
 Progress = Callable[[int, int], None]
 """Told how many offsets are passed, and how many there are in all."""
 
-_POLL_MS = 200
-_TIMEOUT_MS = 15_000
 _MAX_RECORDS = 1000
-_FETCH_BYTES = 8 * 1024 * 1024
 _MAX_SILENT_POLLS = 300
 """A minute without a record before the end is reached: Kafka is away."""
 
@@ -64,7 +62,7 @@ class PartitionReader:
         silence = 0
         while unread:
             with kafka_errors(self._bootstrap, "reading"):
-                batches = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_MAX_RECORDS)
+                batches = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=_MAX_RECORDS)
             for part, records in batches.items():
                 for record in records:
                     if record.offset < stretches[part].stop:
@@ -99,27 +97,8 @@ async def open_partition_reader(
     Raises:
         KafkaUnavailableError: no broker answers, or a topic is not there.
     """
-    with kafka_errors(bootstrap, "connecting"):
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap,
-            group_id=None,
-            enable_auto_commit=False,
-            # A jump over what was deleted meanwhile could pass over a newer version.
-            auto_offset_reset="none",
-            request_timeout_ms=_TIMEOUT_MS,
-            max_partition_fetch_bytes=_FETCH_BYTES,
-            # The end of a stretch is waited for no longer than it takes.
-            fetch_max_wait_ms=100,
-            **(security or {}),
-        )
-    try:
-        async with connecting(bootstrap, security):
-            await consumer.start()
-            known = await consumer.topics()
-        if missing := sorted({topic.name for topic in topics} - set(known)):
-            raise KafkaUnavailableError(
-                f"no topic {', '.join(missing)} on {bootstrap}: run `genrestream topics create`"
-            )
+    # No reset: a jump over what was deleted meanwhile could pass over a newer version.
+    async with open_consumer(
+        bootstrap, {topic.name for topic in topics}, security, subscribe=False, auto_offset_reset="none"
+    ) as consumer:
         yield PartitionReader(bootstrap, consumer)
-    finally:
-        await consumer.stop()

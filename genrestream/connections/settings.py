@@ -127,20 +127,31 @@ class KafkaSettings(_Settings):
         return found
 
 
-class RedisSettings(_Settings):
-    """`REDIS_<FIELD>`."""
+class _FileSettings(_Settings):
+    """Settings of a client that takes the names of PEM files."""
 
-    model_config = SettingsConfigDict(env_prefix="REDIS_")
-
-    password_file: Path | None = None
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _paired(self) -> Self:
         self._require_pair("cert_file", "key_file")
         return self
+
+    def _files(self, ca: str, certificate: str, key: str) -> dict[str, str | None]:
+        """The files under the client's names for them."""
+        # Read once here, so that what is wrong with them is told at once.
+        _tls_context(self._variable(""), self.ca_file, self.cert_file, self.key_file)
+        return {ca: _text(self.ca_file), certificate: _text(self.cert_file), key: _text(self.key_file)}
+
+
+class RedisSettings(_FileSettings):
+    """`REDIS_<FIELD>`."""
+
+    model_config = SettingsConfigDict(env_prefix="REDIS_")
+
+    password_file: Path | None = None
 
     def arguments(self, url: str) -> dict[str, Any]:
         """What redis-py's `from_url` takes besides the URL."""
@@ -162,30 +173,19 @@ class RedisSettings(_Settings):
             if files := self._given("ca_file", "cert_file", "key_file"):
                 raise ConnectionSettingsError(f"{files[0]} is set, but REDIS_URL is no rediss:// URL")
             return found
-        # Read once here, so that what is wrong with them is told at once.
-        _tls_context("REDIS_", self.ca_file, self.cert_file, self.key_file)
-        return found | {
-            "ssl_cert_reqs": "required",
-            "ssl_check_hostname": True,
-            "ssl_ca_certs": _text(self.ca_file),
-            "ssl_certfile": _text(self.cert_file),
-            "ssl_keyfile": _text(self.key_file),
-        }
+        found |= self._files("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+        return found | {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
 
 
-class TritonSettings(_Settings):
+class TritonSettings(_FileSettings):
     """`TRITON_<FIELD>`; a CA or a certificate asks for TLS as well."""
 
     model_config = SettingsConfigDict(env_prefix="TRITON_")
 
     tls: bool | None = None
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        self._require_pair("cert_file", "key_file")
         files = self._given("ca_file", "cert_file", "key_file")
         if files and self.tls is False:
             raise ValueError(f"{files[0]} is set, but TRITON_TLS turns TLS off")
@@ -195,13 +195,7 @@ class TritonSettings(_Settings):
         """What tritonclient's gRPC clients take."""
         if not (self.tls or self._given("ca_file", "cert_file")):
             return {}
-        _tls_context("TRITON_", self.ca_file, self.cert_file, self.key_file)
-        return {
-            "ssl": True,
-            "root_certificates": _text(self.ca_file),
-            "certificate_chain": _text(self.cert_file),
-            "private_key": _text(self.key_file),
-        }
+        return {"ssl": True, **self._files("root_certificates", "certificate_chain", "private_key")}
 
 
 Loaded = TypeVar("Loaded", bound=_Settings)

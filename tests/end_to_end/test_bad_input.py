@@ -12,7 +12,6 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
-from kafka import KafkaProducer
 from PIL import Image
 
 from genrestream.cli.addresses import Addresses
@@ -20,6 +19,7 @@ from genrestream.client.publisher import Message
 from genrestream.schemas import DeadLetterCode, MissingReason, Modality
 from tests.end_to_end.conftest import StartWorker
 from tests.end_to_end.harness import Outside
+from tests.no_text import SEEN_AS, send_with_strange_header
 
 RUN = uuid.uuid4().hex[:8]
 LOOPBACK_ALLOWED = {"GENRESTREAM_MEDIA_ALLOWED_NETWORKS": "127.0.0.0/8"}
@@ -165,13 +165,6 @@ async def test_a_broken_poster_beside_a_text_is_only_missing(
         ]
 
 
-class NoText(str):
-    """A header name that the client sends as bytes that are no UTF-8."""
-
-    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
-        return b"\xff\xfe"
-
-
 async def test_a_header_name_that_is_no_text_stops_nobody(
     start_worker: StartWorker, outside: Outside, addresses: Addresses
 ) -> None:
@@ -180,12 +173,9 @@ async def test_a_header_name_that_is_no_text_stops_nobody(
     """
     start_worker("e2e-a")
     good, bad = event("header-good", title="Techno all night"), event("header-bad")
-    producer = KafkaProducer(bootstrap_servers=addresses.kafka_bootstrap)
-    for message in (good, bad):
-        producer.send(message.topic, key=message.key, value=message.value, headers=[(NoText("x"), b"y")])
-    producer.flush()
-    producer.close()
+    for sent in (good, bad):
+        send_with_strange_header(addresses.kafka_bootstrap, sent.topic, sent.key, sent.value)
     await outside.wait_for([message.key.decode() for message in (good, bad)])
     assert outside.seen.records[good.key.decode()]
     (letter,) = outside.seen.letters[bad.key.decode()]
-    assert letter.headers == (("\\xff\\xfe", b"y"),)
+    assert letter.headers == ((SEEN_AS, b"y"),)

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from genrestream.client.follow import Start, open_follower
+from genrestream.client.partitions import open_partition_reader
 from genrestream.ops.state import StackState
 from genrestream.schemas import DeadLetter, DeadLetterCode, Kind, LabelConfidence, Revision
 from genrestream.schemas.labels import label_key
-from genrestream.schemas.topics import DEAD_LETTERS, INPUT_TOPICS, LABELS
+from genrestream.schemas.topics import DEAD_LETTERS, INPUT_TOPICS, LABELS, Topic
 from genrestream.workers.cache import RedisCache
 from genrestream.workers.protocols import CacheOutcome
 from tests.unit.test_client_show import AT, record
@@ -44,10 +44,10 @@ def kafka(stack: StackState) -> dict[str, str]:
     return {"KAFKA_BOOTSTRAP": stack.kafka_bootstrap}
 
 
-async def messages(bootstrap: str, topic: str, keys: set[bytes]) -> dict[bytes, tuple[int, bytes | None]]:
+async def messages(bootstrap: str, topic: Topic, keys: set[bytes]) -> dict[bytes, tuple[int, bytes | None]]:
     """The newest partition and value by key."""
-    async with open_follower(bootstrap, (topic,), Start.BEGINNING) as follower:
-        return {m.key: (m.partition, m.value) async for m in follower.until_now() if m.key in keys}
+    async with open_partition_reader(bootstrap, [topic]) as reader:
+        return {m.key: (m.partition, m.value) async for m in reader.topic(topic) if m.key in keys}
 
 
 def test_a_file_is_published_and_bad_lines_are_passed_over(
@@ -69,14 +69,14 @@ def test_a_file_is_published_and_bad_lines_are_passed_over(
     told = done.stderr.splitlines()
     assert told[0].startswith("line 2: no JSON")
     assert told[-1] == "genrestream: 1 of 3 lines of items.jsonl were not published"
-    podcasts = asyncio.run(messages(stack.kafka_bootstrap, INPUT_TOPICS[Kind.PODCAST].name, {b"file-1"}))
+    podcasts = asyncio.run(messages(stack.kafka_bootstrap, INPUT_TOPICS[Kind.PODCAST], {b"file-1"}))
     assert json.loads(podcasts[b"file-1"][1] or b"") == {
         "schema_version": 1,
         "kind": "podcast",
         "id": "file-1",
         "title": "A",
     }
-    events = asyncio.run(messages(stack.kafka_bootstrap, INPUT_TOPICS[Kind.EVENT].name, {b"file-2"}))
+    events = asyncio.run(messages(stack.kafka_bootstrap, INPUT_TOPICS[Kind.EVENT], {b"file-2"}))
     # "picture" in base64.
     assert json.loads(events[b"file-2"][1] or b"")["poster"] == {"data": "cGljdHVyZQ=="}
 
@@ -97,7 +97,7 @@ def test_an_item_and_its_removal_share_a_partition(kafka: dict[str, str], stack:
     assert (first["topic"], first["id"]) == ("catalog.podcasts", "flags-1")
     assert second["partition"] == first["partition"]
     assert second["offset"] > first["offset"]
-    found = asyncio.run(messages(stack.kafka_bootstrap, "catalog.podcasts", {b"flags-1"}))
+    found = asyncio.run(messages(stack.kafka_bootstrap, INPUT_TOPICS[Kind.PODCAST], {b"flags-1"}))
     assert found[b"flags-1"] == (first["partition"], None)
 
 

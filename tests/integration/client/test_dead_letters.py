@@ -19,6 +19,7 @@ from genrestream.schemas import DeadLetter, DeadLetterCode, DeadLetterReplay
 from genrestream.schemas.topics import DEAD_LETTER_REPLAYS, INPUT_TOPICS
 from tests.integration.client.conftest import INPUT, Scene
 from tests.integration.kafka.conftest import MakeTopic, bootstrap, make_topic
+from tests.no_text import send_with_strange_header
 
 __all__ = ["bootstrap", "make_topic"]
 
@@ -277,6 +278,14 @@ async def test_what_is_overtaken_between_plan_and_replay_is_refused(scene: Scene
         )
     assert ended == {stays: None, overtaken: Refusal.SUPERSEDED}
     assert len(await scene.came_in("overtaken")) == 2
+
+
+async def test_a_strangers_header_does_not_stop_a_replay(scene: Scene) -> None:
+    """Claim: what came after the item is looked through whatever bytes its headers' names are."""
+    await scene.die(await scene.arrive("a"), "a")
+    send_with_strange_header(scene.bootstrap, INPUT.name, scene.key("b"), b"{}", scene.partition)
+    *_, summary = scene.lines("replay", "--yes")
+    assert summary == {"replayed": 1, "refused": {}}
 
 
 async def test_a_letter_too_large_for_the_headers_of_a_replay_is_refused(scene: Scene) -> None:
