@@ -33,6 +33,7 @@ from genrestream.workers.feature_pool import FeaturePool, PoolLimits
 from genrestream.workers.features.content import FeatureLimits
 from genrestream.workers.health import Health, HealthServer
 from genrestream.workers.intake import Incoming, is_replay
+from genrestream.workers.lookups import EarlierRecords, KeepLimits, RedisLookups, StoredEmbeddings
 from genrestream.workers.media import MediaFetcher
 from genrestream.workers.media_address import AddressPolicy
 from genrestream.workers.media_limits import MediaLimits
@@ -41,6 +42,7 @@ from genrestream.workers.metrics import WorkerMetrics
 from genrestream.workers.pipeline import Adapters, BatchLimits, Outcome, Pipeline
 from genrestream.workers.process_memory import collect_rarely, keep_freed_memory
 from genrestream.workers.producer import KafkaProducer
+from genrestream.workers.protocols import NothingEarlier, NothingKept
 from genrestream.workers.publish import LabelPublisher
 from genrestream.workers.releases import ReleaseFollower
 from genrestream.workers.settings import WorkerSettings
@@ -130,6 +132,9 @@ async def _run(
         releases = await stack.enter_async_context(
             ReleaseFollower(kafka_bootstrap, Repository(settings.models), inference.is_model_ready, metrics)
         )
+        lookups = await stack.enter_async_context(RedisLookups(redis_url))
+        embeddings = StoredEmbeddings(lookups, KeepLimits(settings.shared_embeddings))
+        stack.push_async_callback(embeddings.close)
         pipeline = Pipeline(
             Adapters(
                 media=media,
@@ -139,6 +144,8 @@ async def _run(
                 dead_letters=DeadLetterPublisher(producer),
                 releases=releases,
                 versions=VersionReader(kafka_bootstrap, on_retry=lambda: metrics.count_retry("kafka")),
+                earlier=EarlierRecords(lookups) if settings.skip_done else NothingEarlier(),
+                embeddings=embeddings if settings.shared_embeddings else NothingKept(),
             ),
             metrics,
             {
