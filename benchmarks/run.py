@@ -82,7 +82,9 @@ def _measure(
         create_topics(state.kafka_bootstrap)
         asyncio.run(announce_live(models, state.kafka_bootstrap, state.triton_url))
         arguments = ("--models", str(models), "--media-root", str(data.absolute()))
-        worker = WorkerProcess("bench", folder / "worker.log", state.environment(), arguments)
+        # The items' media repeat; the limit encodes each of them, and so does the worker beside it.
+        environment = {**state.environment(), "GENRESTREAM_SHARED_EMBEDDINGS": "0"}
+        worker = WorkerProcess("bench", folder / "worker.log", environment, arguments)
         worker.start()
         worker.wait_ready()
         rates = {kind: _rate(encoders, benchmark, worker, state, folder) for kind, benchmark in sets.items()}
