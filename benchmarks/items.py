@@ -25,11 +25,14 @@ class BenchmarkSet:
         """Where the media lie."""
         return self.file.parent
 
-    def write(self, target: Path, count: int, prefix: str) -> list[str]:
-        """Write `count` items with new ids to `target`, media as absolute paths; return the ids in order."""
+    def write(self, target: Path, count: int, prefix: str, distinct: int | None = None) -> list[str]:
+        """Write `count` items with new ids to `target`, media as absolute paths; return the ids in order.
+
+        Only the first `distinct` of the set are repeated, by default all.
+        """
         ids: list[str] = []
         with target.open("w") as out:
-            for number, fields in enumerate(islice(cycle(self._items()), count)):
+            for number, fields in enumerate(islice(cycle(islice(self._items(), distinct)), count)):
                 ids.append(f"{prefix}-{number}")
                 out.write(json.dumps({**fields, "id": ids[-1]}) + "\n")
         return ids

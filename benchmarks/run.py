@@ -10,6 +10,8 @@ import json
 import statistics
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -53,6 +55,8 @@ class Figure:
     unit: str
     limit: float | None = None
     ratio: float | None = None
+    spared: float | None = None
+    """The part of the time an item that is spared, beside the same items as new ones with new media."""
 
 
 def main() -> int:
@@ -75,53 +79,95 @@ def main() -> int:
 def _measure(
     encoders: str, models: Path, sets: dict[Kind, BenchmarkSet], folder: Path, data: Path
 ) -> list[Figure]:
-    figures: list[Figure] = []
     folder.mkdir()
     console.print(f"{encoders} encoders: starting the servers", style="bold")
     with local_stack(folder / "stack", models) as state:
         create_topics(state.kafka_bootstrap)
         asyncio.run(announce_live(models, state.kafka_bootstrap, state.triton_url))
         arguments = ("--models", str(models), "--media-root", str(data.absolute()))
-        worker = WorkerProcess("bench", folder / "worker.log", state.environment(), arguments)
-        worker.start()
-        worker.wait_ready()
-        rates = {kind: _rate(encoders, benchmark, worker, state, folder) for kind, benchmark in sets.items()}
-        figures.append(_latency(encoders, sets[Kind.PODCAST], state, folder))
-        worker.stop()
+        run = _Run(encoders, state, folder)
+        # The items' media repeat; the limit encodes each of them, and so does the worker beside it.
+        with _working(
+            {**state.environment(), "GENRESTREAM_SHARED_EMBEDDINGS": "0"}, arguments, folder
+        ) as worker:
+            rates = {kind: run.rate(benchmark, worker) for kind, benchmark in sets.items()}
+            latency = run.latency(sets[Kind.PODCAST])
+            spared = [run.again(kind, worker, rate) for kind, rate in rates.items()]
+        with _working(state.environment(), arguments, folder) as worker:
+            for kind in (Kind.EVENT, Kind.TRACK):
+                rate = run.rate(sets[kind], worker, shared=True)
+                spared.append(run.spared(f"{kind}s_shared_per_s", rate, rates[kind]))
+    figures = [latency]
     for kind, rate in rates.items():
         console.print(f"{encoders} {kind}s: the machine's limit")
-        limit = limit_per_s(_warm_up_file(folder, kind), kind, models)
+        limit = limit_per_s(run.file(kind, "warm-up"), kind, models)
         figures.append(
             Figure(f"{kind}s_per_s", encoders, round(rate, 1), "1/s", round(limit, 1), round(rate / limit, 3))
         )
-    return figures
+    return figures + spared
 
 
-def _rate(
-    encoders: str, benchmark: BenchmarkSet, worker: WorkerProcess, state: StackState, folder: Path
-) -> float:
-    count = ITEMS[encoders][benchmark.kind]
-    console.print(f"{encoders} {benchmark.kind}s: {count} items, end to end")
-    file, first_file = folder / f"{benchmark.kind}.jsonl", _warm_up_file(folder, benchmark.kind)
-    benchmark.write(first_file, count // 4, f"warm-up-{encoders}")
-    throughput.warm_up(first_file, worker, state.environment())
-    ids = benchmark.write(file, count, f"bench-{encoders}")
-    keys = [labels_key(benchmark.kind, item_id) for item_id in ids]
-    with Redis.from_url(state.redis_url) as redis:
-        return throughput.items_per_s(file, keys, state.environment(), redis)
+@contextmanager
+def _working(
+    environment: dict[str, str], arguments: tuple[str, ...], folder: Path
+) -> Iterator[WorkerProcess]:
+    """A worker that is ready."""
+    worker = WorkerProcess("bench", folder / "worker.log", environment, arguments)
+    worker.start()
+    try:
+        worker.wait_ready()
+        yield worker
+    finally:
+        worker.stop()
 
 
-def _warm_up_file(folder: Path, kind: Kind) -> Path:
-    return folder / f"{kind}-warm-up.jsonl"
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One choice of encoders on servers of its own; `folder` keeps the files that are published."""
 
+    encoders: str
+    state: StackState
+    folder: Path
 
-def _latency(encoders: str, benchmark: BenchmarkSet, state: StackState, folder: Path) -> Figure:
-    console.print(f"{encoders} {benchmark.kind}s: latency, unloaded")
-    file = folder / "latency.jsonl"
-    benchmark.write(file, LATENCY_ITEMS + 5, f"latency-{encoders}")
-    items = [item for item in read_items(file) if not isinstance(item, BadLine)]
-    latencies = asyncio.run(seconds_to_label(items, state.kafka_bootstrap, state.redis_url))[5:]
-    return Figure(f"{benchmark.kind}_p50_s", encoders, round(statistics.median(latencies), 4), "s")
+    def file(self, kind: Kind, what: str) -> Path:
+        return self.folder / f"{kind}-{what}.jsonl"
+
+    def rate(self, benchmark: BenchmarkSet, worker: WorkerProcess, *, shared: bool = False) -> float:
+        """New items a second; with `shared`, only of media that the worker has seen before."""
+        kind, count, what = (
+            benchmark.kind,
+            ITEMS[self.encoders][benchmark.kind],
+            "shared" if shared else "new",
+        )
+        console.print(f"{self.encoders} {kind}s: {count} {what} items, end to end")
+        environment = self.state.environment()
+        warm_up, file = self.file(kind, "warm-up"), self.file(kind, what)
+        benchmark.write(warm_up, count // 4, f"warm-up-{what}-{self.encoders}")
+        throughput.warm_up(warm_up, worker, environment)
+        ids = benchmark.write(file, count, f"{what}-{self.encoders}", count // 4 if shared else None)
+        keys = [labels_key(kind, item_id) for item_id in ids]
+        with Redis.from_url(self.state.redis_url) as redis:
+            return throughput.items_per_s(file, keys, environment, redis)
+
+    def again(self, kind: Kind, worker: WorkerProcess, rate: float) -> Figure:
+        """What was published as new, once more."""
+        console.print(f"{self.encoders} {kind}s: the same items again")
+        count = ITEMS[self.encoders][kind]
+        again = throughput.again_per_s(self.file(kind, "new"), count, worker, self.state.environment())
+        return self.spared(f"{kind}s_again_per_s", again, rate)
+
+    def spared(self, name: str, rate: float, full_rate: float) -> Figure:
+        """A rate, with the part of an item's time that it does without."""
+        return Figure(name, self.encoders, round(rate, 1), "1/s", spared=round(1 - full_rate / rate, 3))
+
+    def latency(self, benchmark: BenchmarkSet) -> Figure:
+        """Seconds from publishing to the label in Redis, one item at a time."""
+        console.print(f"{self.encoders} {benchmark.kind}s: latency, unloaded")
+        file = self.file(benchmark.kind, "latency")
+        benchmark.write(file, LATENCY_ITEMS + 5, f"latency-{self.encoders}")
+        items = [item for item in read_items(file) if not isinstance(item, BadLine)]
+        latencies = asyncio.run(seconds_to_label(items, self.state.kafka_bootstrap, self.state.redis_url))[5:]
+        return Figure(f"{benchmark.kind}_p50_s", self.encoders, round(statistics.median(latencies), 4), "s")
 
 
 def _say(line: str) -> None:
@@ -135,11 +181,12 @@ def _sample(folder: Path) -> Path:
 
 
 def _show(figures: list[Figure]) -> None:
-    table = Table("figure", "encoders", "value", "unit", "limit", "ratio", title="End to end on this machine")
+    columns = ("figure", "encoders", "value", "unit", "limit", "ratio", "spared")
+    table = Table(*columns, title="End to end on this machine")
     for figure in figures:
         limit = "" if figure.limit is None else f"{figure.limit:g}"
-        ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
-        table.add_row(figure.name, figure.encoders, f"{figure.value:g}", figure.unit, limit, ratio)
+        parts = ["" if part is None else f"{part:.2f}" for part in (figure.ratio, figure.spared)]
+        table.add_row(figure.name, figure.encoders, f"{figure.value:g}", figure.unit, limit, *parts)
     Console().print(table)
 
 

@@ -1,6 +1,7 @@
 """The local stack for tests: started once a session, in a folder of its own, on free ports."""
 
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from genrestream.ops.errors import StackError
 from genrestream.ops.stack import local_stack
 from genrestream.ops.state import StackState
 from genrestream.workers.topics import create_topics
+
+# A job in the background is started with Ctrl-C ignored, and what tests start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -27,6 +27,9 @@ Result = TypeVar("Result")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 AllScores = Annotated[bool, typer.Option("--all-scores", help="Ask for every label's confidence.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Label anew, also what has labels of the same content and release.")
+]
 Media = Annotated[
     MediaForm,
     typer.Option(
@@ -79,6 +82,7 @@ def file(
     limit: Annotated[int | None, typer.Option(min=1, help="Stop after so many items.")] = None,
     rate: Annotated[str | None, typer.Option(metavar="N[/s]", help="At most so many items a second.")] = None,
     all_scores: AllScores = False,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Publish the items of a file, each to its kind's topic, and wait until Kafka has them all.
@@ -87,7 +91,7 @@ def file(
     standard error with its number; the others are published, and the exit status is then 1.
     """
     options = PublishOptions(
-        media=media, kind=kind, limit=limit, rate_per_s=_rate(rate), all_scores=all_scores
+        media=media, kind=kind, limit=limit, rate_per_s=_rate(rate), all_scores=all_scores, force=force
     )
     console = Console(stderr=True)
     try:
@@ -110,11 +114,12 @@ def event(
     poster: Annotated[str | None, typer.Option(metavar="PATH-OR-URL", help="A picture.")] = None,
     media: Media = MediaForm.AUTO,
     all_scores: AllScores = False,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Publish one event from flags."""
     fields = {"id": item_id, "title": title, "description": description, "poster": poster}
-    _publish_one(Kind.EVENT, fields, media, all_scores=all_scores, as_json=as_json)
+    _publish_one(Kind.EVENT, fields, media, all_scores=all_scores, force=force, as_json=as_json)
 
 
 def podcast(
@@ -125,11 +130,12 @@ def podcast(
     cover: Annotated[str | None, typer.Option(metavar="PATH-OR-URL", help="A picture.")] = None,
     media: Media = MediaForm.AUTO,
     all_scores: AllScores = False,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Publish one podcast from flags."""
     fields = {"id": item_id, "title": title, "author": author, "description": description, "cover": cover}
-    _publish_one(Kind.PODCAST, fields, media, all_scores=all_scores, as_json=as_json)
+    _publish_one(Kind.PODCAST, fields, media, all_scores=all_scores, force=force, as_json=as_json)
 
 
 def track(
@@ -142,12 +148,18 @@ def track(
     cover: Annotated[str | None, typer.Option(metavar="PATH-OR-URL", help="A picture.")] = None,
     media: Media = MediaForm.AUTO,
     all_scores: AllScores = False,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Publish one track from flags."""
     fields = {"id": item_id, "title": title, "artist": artist, "album": album, "lyrics": _text(lyrics)}
     _publish_one(
-        Kind.TRACK, {**fields, "audio": audio, "cover": cover}, media, all_scores=all_scores, as_json=as_json
+        Kind.TRACK,
+        {**fields, "audio": audio, "cover": cover},
+        media,
+        all_scores=all_scores,
+        force=force,
+        as_json=as_json,
     )
 
 
@@ -163,7 +175,13 @@ def remove(
 
 
 def _publish_one(
-    kind: Kind, fields: dict[str, str | None], media: MediaForm, *, all_scores: bool, as_json: bool
+    kind: Kind,
+    fields: dict[str, str | None],
+    media: MediaForm,
+    *,
+    all_scores: bool,
+    force: bool,
+    as_json: bool,
 ) -> None:
     for field in MEDIA_FIELDS[kind].values():
         path = fields.get(field)
@@ -178,7 +196,7 @@ def _publish_one(
         item = build_item({"kind": kind, "id": f"{kind}-{uuid.uuid4().hex[:12]}", **given}, Path.cwd(), media)
     except ItemError as error:
         raise CommandError(str(error)) from error
-    _send_one(item_message(item, all_scores=all_scores), item.id, "published", as_json=as_json)
+    _send_one(item_message(item, all_scores=all_scores, force=force), item.id, "published", as_json=as_json)
 
 
 def _send_one(message: Message, item_id: str, done: str, *, as_json: bool) -> None:

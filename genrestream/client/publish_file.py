@@ -32,6 +32,7 @@ class PublishOptions:
     """Items, good or bad, that are read at most."""
     rate_per_s: float | None = None
     all_scores: bool = False
+    force: bool = False
 
 
 @dataclass(slots=True)
@@ -137,7 +138,7 @@ async def _publish(
                 summary.rejected += 1
                 display.refused(f"line {line.number}: {line.message}")
                 continue
-            message = item_message(line, all_scores=options.all_scores)
+            message = item_message(line, all_scores=options.all_scores, force=options.force)
             if not fits(message):
                 summary.rejected += 1
                 display.refused(f"{line.id}: {len(message.value or b'')} bytes are more than a topic takes")

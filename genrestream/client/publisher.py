@@ -10,7 +10,7 @@ from aiokafka.structs import RecordMetadata
 
 from genrestream.client.kafka_errors import KafkaUnavailableError, connecting, kafka_errors
 from genrestream.schemas import Item, Kind
-from genrestream.schemas.headers import ALL_SCORES, CONTENT_TYPE
+from genrestream.schemas.headers import ALL_SCORES, CONTENT_TYPE, FORCE
 from genrestream.schemas.topics import INPUT_TOPICS
 
 Headers = list[tuple[str, bytes]]
@@ -36,12 +36,14 @@ class Message:
     """None leaves the choice to the key."""
 
 
-def item_message(item: Item, *, all_scores: bool = False) -> Message:
-    """The message that publishes an item."""
+def item_message(item: Item, *, all_scores: bool = False, force: bool = False) -> Message:
+    """The message that publishes an item; `force` has it labelled anew in any case."""
     value = item.model_dump_json(exclude_none=True).encode()
     headers: Headers = [("content-type", CONTENT_TYPE)]
     if all_scores:
         headers.append((ALL_SCORES, b"1"))
+    if force:
+        headers.append((FORCE, b"1"))
     return Message(INPUT_TOPICS[item.kind].name, item.id.encode(), value, tuple(headers))
 
 

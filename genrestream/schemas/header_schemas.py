@@ -9,6 +9,7 @@ from genrestream.schemas.headers import (
     CLOUD_EVENTS_VERSION,
     CONTENT_TYPE,
     FIRST_OFFSET,
+    FORCE,
     REMOVAL_EVENT_TYPE,
     REVISION,
     SCANNED_TO,
@@ -33,6 +34,11 @@ def item_headers_schema() -> dict[str, Any]:
             ALL_SCORES: {
                 "type": "string",
                 "description": "Any value but `0`: the label record has the confidence of every label.",
+            },
+            FORCE: {
+                "type": "string",
+                "description": "Any value but `0`: the item is labelled anew, also where its content and the "
+                "live releases are those of its earlier labels.",
             },
             FIRST_OFFSET: {
                 "type": "string",

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 ALL_SCORES = "genrestream-all-scores"
 """On an item, any value but `0`: the label record carries every label's confidence in `scores`."""
 
+FORCE = "genrestream-force"
+"""On an item, any value but `0`: it is labelled anew, although its earlier labels may still be right."""
+
 FIRST_OFFSET = "genrestream-first-offset"
 """On a replayed item: the offset that it had first, so that it never beats a newer version."""
 

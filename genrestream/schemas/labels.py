@@ -98,7 +98,10 @@ class LabelRecord(BaseModel):
     release: ReleaseReference
     modalities_used: tuple[Modality, ...] = Field(min_length=1)
     modalities_missing: tuple[MissingModality, ...] = ()
-    content_hash: str = Field(description="SHA-256 of the item's texts and media bytes, hexadecimal.")
+    content_hash: str = Field(
+        description="SHA-256, hexadecimal, of what the item says: its texts and each medium's inline bytes "
+        "or reference."
+    )
     source: SourcePosition | None = Field(default=None, description="None when labelled outside Kafka.")
     revision: Revision | None = Field(
         default=None,

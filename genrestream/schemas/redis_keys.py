@@ -8,6 +8,10 @@ LABELS_TTL_S = 90 * 24 * 3600
 REMOVAL_TTL_S = 8 * 24 * 3600
 """How long a removal is remembered: longer than the input topics' 7 days, so that no replay undoes it."""
 
+EMBEDDINGS_TTL_S = 24 * 3600
+"""How long an embedding lives: a day. Labels have longer to live, but in their last day, so that an eviction
+by `volatile-ttl` takes embeddings before them."""
+
 
 def labels_key(kind: Kind, item_id: str) -> str:
     """A hash, a field a task, whose value is the label record in JSON."""
@@ -42,6 +46,14 @@ def removal_key(kind: Kind, item_id: str) -> str:
     """A string, the item offset of the removal: what is not newer is not written."""
     return f"removed:v1:{kind}:{item_id}"
 
+
+def embedding_key(model: str, version: int, sha256: str) -> str:
+    """A string: float32 values, little-endian, of what an encoder's version makes of a medium's bytes."""
+    return f"embeddings:v1:{model}:{version}:{sha256}"
+
+
+EMBEDDINGS_KEPT_KEY = "embeddings-kept:v1"
+"""A sorted set of the keys of all embeddings, by the time of writing (Unix seconds): it bounds them."""
 
 FILLED_KEY = "filled:v1"
 """A hash, a field a partition of the label topic: the `run_id` of the Redis server to which all of that

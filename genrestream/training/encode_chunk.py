@@ -130,7 +130,7 @@ def _tensor(
 ) -> NDArray[np.generic] | None:
     slot = _wanted_encoders(task, modalities).index(encoder) + (task.hashed is not None)
     tensor = extraction.tensors[slot]
-    return None if tensor is None or isinstance(tensor, HashedTerms) else tensor
+    return tensor if isinstance(tensor, np.ndarray) else None
 
 
 def _terms(extraction: Extraction, task: Task) -> HashedTerms | None:

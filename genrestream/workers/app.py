@@ -24,33 +24,22 @@ from genrestream import __version__
 from genrestream.connections.settings import PLAIN, Security
 from genrestream.connections.tls import triton_refusal
 from genrestream.kafka_records import read_any_header_name
-from genrestream.repository import Repository
 from genrestream.schemas import Kind
 from genrestream.workers.budget import Budget
-from genrestream.workers.cache import RedisCache
-from genrestream.workers.cache_view import CacheView
-from genrestream.workers.dead_letters import DeadLetterPublisher, StormLimit
+from genrestream.workers.dead_letters import StormLimit
 from genrestream.workers.errors import CacheAccessError, KafkaUnavailableError, PortUnavailableError
 from genrestream.workers.faust_app import FaustService, build_faust
-from genrestream.workers.feature_pool import FeaturePool, PoolLimits
-from genrestream.workers.features.content import FeatureLimits
 from genrestream.workers.health import Health, HealthServer
 from genrestream.workers.intake import Incoming, is_replay
 from genrestream.workers.log_limit import SeldomRepeated
-from genrestream.workers.media import MediaFetcher
-from genrestream.workers.media_address import AddressPolicy
-from genrestream.workers.media_limits import MediaLimits
 from genrestream.workers.membership import leave_group
 from genrestream.workers.metrics import WorkerMetrics
-from genrestream.workers.pipeline import Adapters, BatchLimits, Outcome, Pipeline
+from genrestream.workers.parts import open_parts
+from genrestream.workers.pipeline import Outcome
 from genrestream.workers.process_memory import collect_rarely, keep_freed_memory
-from genrestream.workers.producer import KafkaProducer
-from genrestream.workers.publish import LabelPublisher
 from genrestream.workers.releases import ReleaseFollower
 from genrestream.workers.settings import WorkerSettings
 from genrestream.workers.stream import Consumption
-from genrestream.workers.triton import TritonInference
-from genrestream.workers.versions import VersionReader
 
 log = logging.getLogger(__name__)
 
@@ -111,79 +100,11 @@ async def _run(
     if (refusal := await triton_refusal(triton_url, security.triton)) is not None:
         raise WorkerFailure(refusal)
     async with AsyncExitStack() as stack:
-        inference = await stack.enter_async_context(
-            TritonInference(triton_url, deadline_s=settings.inference_deadline_s, security=security.triton)
-        )
-        media = await stack.enter_async_context(
-            MediaFetcher(
-                MediaLimits(
-                    max_bytes=settings.max_media_bytes,
-                    total_s=settings.media_timeout_s,
-                    budget_s=settings.media_budget_s,
-                ),
-                allowed_root=settings.media_root,
-                addresses=AddressPolicy(settings.media_allowed_networks, settings.media_ports),
-                on_retry=lambda: metrics.count_retry("media"),
-            )
-        )
-        features = await stack.enter_async_context(
-            FeaturePool(
-                PoolLimits(
-                    processes=settings.feature_processes,
-                    item_deadline_s=settings.item_deadline_s,
-                    chunks_in_flight=2 * settings.feature_processes,
-                    memory_bytes=settings.feature_memory_bytes,
-                ),
-                FeatureLimits(max_media_bytes=settings.max_media_bytes),
-                on_restart=metrics.count_feature_restart,
-            )
-        )
-        producer = KafkaProducer(
-            kafka_bootstrap,
-            settings.name,
-            on_retry=lambda: metrics.count_retry("kafka"),
-            security=security.kafka,
-        )
-        await producer.start()
-        stack.push_async_callback(producer.stop)
-        cache = RedisCache(redis_url, security=security.redis)
-        stack.push_async_callback(cache.close)
-        await cache.check_access()
-        await stack.enter_async_context(
-            CacheView(kafka_bootstrap, settings.group, cache, metrics, security.kafka)
-        )
-        releases = await stack.enter_async_context(
-            ReleaseFollower(
-                kafka_bootstrap,
-                Repository(settings.models),
-                inference.is_model_ready,
-                metrics,
-                security=security.kafka,
-            )
-        )
-        pipeline = Pipeline(
-            Adapters(
-                media=media,
-                features=features,
-                inference=inference,
-                labels=LabelPublisher(producer),
-                dead_letters=DeadLetterPublisher(producer),
-                releases=releases,
-                versions=VersionReader(
-                    kafka_bootstrap,
-                    on_retry=lambda: metrics.count_retry("kafka"),
-                    security=security.kafka,
-                ),
-            ),
-            metrics,
-            {
-                kind: BatchLimits(settings.batch_items, settings.batch_wait_s, settings.batches_in_flight)
-                for kind in settings.kinds
-            },
-            max_item_bytes=settings.max_message_bytes,
+        parts = await stack.enter_async_context(
+            open_parts(settings, kafka_bootstrap, redis_url, triton_url, security, metrics)
         )
         storm = StormLimit()
-        triton = _Watched(inference.is_ready)
+        triton = _Watched(parts.inference.is_ready)
 
         def after(message: Incoming, outcome: Outcome) -> None:
             # A replay that fails again comes from the dead letters: it drains no topic into them.
@@ -195,11 +116,11 @@ async def _run(
         budget = Budget(settings.max_in_flight_items, settings.max_in_flight_bytes)
         commit_wanted = asyncio.Event()
         consumption = Consumption(
-            pipeline,
+            parts.pipeline,
             budget,
             on_outcome=after,
             on_failure=stop.fail,
-            on_assigned=releases.catch_up,
+            on_assigned=parts.releases.catch_up,
             commit_soon=commit_wanted.set,
         )
         ledger = consumption.ledger
@@ -224,7 +145,7 @@ async def _run(
             commit_wanted,
         )
         health = Health(
-            not_ready=lambda: _not_ready(service, releases, triton, settings.kinds),
+            not_ready=lambda: _not_ready(service, parts.releases, triton, settings.kinds),
             not_alive=lambda: _stuck(
                 min(ledger.oldest_age_s(), time.monotonic() - metrics.retried_s), settings.stuck_after_s
             ),

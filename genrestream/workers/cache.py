@@ -48,14 +48,15 @@ MAX_TOP = 1000
 """The most items that `top` gives."""
 
 
-def _script(name: str) -> Script:
+def load_script(name: str) -> Script:
+    """The Lua script in the file of this name beside this module."""
     text = (Path(__file__).parent / name).read_text()
     return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-WRITE = _script("cache_write.lua")
-REMOVE = _script("cache_remove.lua")
-END_FILL = _script("cache_end_fill.lua")
+WRITE = load_script("cache_write.lua")
+REMOVE = load_script("cache_remove.lua")
+END_FILL = load_script("cache_end_fill.lua")
 
 
 @contextmanager

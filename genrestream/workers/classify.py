@@ -11,9 +11,9 @@ from typing import Self
 
 from genrestream.repository import GRAPH, HeadChoice, Repository, RepositoryError
 from genrestream.schemas import Item, Kind, LabelRecord
+from genrestream.workers.earlier import content_hash
 from genrestream.workers.errors import Rejected
 from genrestream.workers.feature_pool import FeaturePool, PoolLimits
-from genrestream.workers.features.content import content_hash
 from genrestream.workers.gather import Gathered, gather
 from genrestream.workers.live import LiveKind, LiveRelease, ReleaseUnusableError, build_live
 from genrestream.workers.observe import Timer
@@ -130,5 +130,5 @@ def _key(choice: HeadChoice) -> tuple[str, int]:
 
 def _result(item: Item, origin: Origin, scored: Scored, found: Gathered) -> list[LabelRecord] | Rejected:
     missing = {**scored.extraction.missing, **found.missing}
-    records = label_records(item, origin, scored, missing, content_hash(found.content), datetime.now(UTC))
+    records = label_records(item, origin, scored, missing, content_hash(item), datetime.now(UTC))
     return records or nothing_left(item.kind, missing)

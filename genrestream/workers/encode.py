@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from genrestream.schemas import EncoderRecord, TextFeatures
 from genrestream.schemas.tensors import EMBEDDING, encoder_input
 from genrestream.workers.features.batches import bucket_by_length, pad_tokens
-from genrestream.workers.features.content import Extraction
+from genrestream.workers.features.content import Embedded, Extraction
 from genrestream.workers.live import EncoderKey, LiveKind
 from genrestream.workers.protocols import Array, Inference
 
@@ -37,9 +37,21 @@ async def _encode_with(
     inference: Inference, encoder: EncoderRecord, live: LiveKind, extractions: Sequence[Extraction]
 ) -> NDArray[np.float32]:
     slot = live.plan.specs.index(encoder.features)
-    tensors = (extraction.tensors[slot] for extraction in extractions)
-    present = {row: tensor for row, tensor in enumerate(tensors) if isinstance(tensor, np.ndarray)}
+    key = (encoder.model, encoder.version)
     embeddings = np.zeros((len(extractions), encoder.embedding_dim), np.float32)
+    present: dict[int, Array] = {}
+    first: dict[int, int] = {}
+    repeated: dict[int, int] = {}
+    for row, extraction in enumerate(extractions):
+        tensor = extraction.tensors[slot]
+        if isinstance(tensor, Embedded):
+            embeddings[row] = tensor.by_encoder[key]
+        elif isinstance(tensor, np.ndarray):
+            # Equal media of a micro-batch share one tensor (see shared_embeddings.py).
+            if (earlier := first.setdefault(id(tensor), row)) == row:
+                present[row] = tensor
+            else:
+                repeated[row] = earlier
     if not present:
         return embeddings
     batches = _batches(encoder, list(present), list(present.values()))
@@ -49,6 +61,8 @@ async def _encode_with(
     )
     for (rows, _), output in zip(batches, outputs, strict=True):
         embeddings[rows] = output
+    for row, earlier in repeated.items():
+        embeddings[row] = embeddings[earlier]
     return embeddings
 
 

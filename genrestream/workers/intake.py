@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from genrestream.schemas.dead_letters import DeadLetterCode
-from genrestream.schemas.headers import ALL_SCORES, FIRST_OFFSET, SCANNED_TO, offset_header
+from genrestream.schemas.headers import ALL_SCORES, FIRST_OFFSET, FORCE, SCANNED_TO, offset_header
 from genrestream.schemas.items import SCHEMA_VERSION, Item, ItemId, Kind, item_model
 from genrestream.schemas.labels import SourcePosition
 from genrestream.schemas.topics import KIND_OF_TOPIC, MAX_ITEM_BYTES
@@ -66,6 +66,8 @@ class Arrived:
     all_scores: bool
     event_id: str | None
     replay: Replay | None = None
+    force: bool = False
+    """Label it anew, although its earlier labels may still be right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,16 @@ def take_in(message: Incoming, max_item_bytes: int = MAX_ITEM_BYTES) -> Arrived 
         raise Rejected(
             DeadLetterCode.KEY_MISMATCH, f"the key is {_shown(message.key)}, the id {_shown(item.id)}"
         )
-    return Arrived(item, position, item_offset, arrived_at, _wants_all_scores(message), event_id, replay)
+    return Arrived(
+        item,
+        position,
+        item_offset,
+        arrived_at,
+        all_scores=_asks_for(message, ALL_SCORES),
+        event_id=event_id,
+        replay=replay,
+        force=_asks_for(message, FORCE),
+    )
 
 
 def _item(value: bytes, kind: Kind) -> Item:
@@ -210,5 +221,5 @@ def _arrived_at(message: Incoming) -> datetime:
     return min(stamped, message.received_at)
 
 
-def _wants_all_scores(message: Incoming) -> bool:
-    return any(name == ALL_SCORES and value != b"0" for name, value in message.headers)
+def _asks_for(message: Incoming, header: str) -> bool:
+    return any(name == header and value != b"0" for name, value in message.headers)

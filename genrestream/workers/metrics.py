@@ -7,7 +7,7 @@ configured (topics, partitions, releases). Write the table of the documentation 
 
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import product
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -49,6 +49,18 @@ ITEMS = Metric(
     "counter",
     "Messages taken to their end, by how they ended.",
     KINDS | {"outcome": ("labelled", "removed", "dead_lettered", "superseded")},
+)
+ITEMS_REUSED = Metric(
+    "genrestream_items_reused_total",
+    "counter",
+    "Items answered by their earlier labels: the content and the live releases were the same.",
+    KINDS,
+)
+SHARED_EMBEDDINGS = Metric(
+    "genrestream_shared_embeddings_total",
+    "counter",
+    "Media whose embeddings were known, in Redis or the same micro-batch (hit), or had to be made (miss).",
+    {"modality": (Modality.IMAGE, Modality.AUDIO), "outcome": ("hit", "miss")},
 )
 STAGE_SECONDS = Metric(
     "genrestream_stage_seconds",
@@ -140,6 +152,8 @@ INFO = Metric(
 
 METRICS: tuple[Metric, ...] = (
     ITEMS,
+    ITEMS_REUSED,
+    SHARED_EMBEDDINGS,
     STAGE_SECONDS,
     ARRIVAL_TO_LABEL_SECONDS,
     IN_FLIGHT,
@@ -169,6 +183,8 @@ class WorkerMetrics:
         ProcessCollector(registry=self.registry)
         made = {metric.name: _make(metric, self.registry) for metric in METRICS}
         self._items: Counter = made[ITEMS.name]
+        self._reused: Counter = made[ITEMS_REUSED.name]
+        self._shared: Counter = made[SHARED_EMBEDDINGS.name]
         # Looked up once: a series by its labels costs more than what is then done with it.
         self._stage_seconds = {stage: made[STAGE_SECONDS.name].labels(stage) for stage in Stage}
         self._arrival_to_label: Histogram = made[ARRIVAL_TO_LABEL_SECONDS.name]
@@ -195,6 +211,16 @@ class WorkerMetrics:
     def count_item(self, kind: Kind, outcome: str) -> None:
         """One message came to its end."""
         self._items.labels(kind, outcome).inc()
+
+    def count_reused(self, kind: Kind) -> None:
+        """An item was answered by its earlier labels."""
+        self._reused.labels(kind).inc()
+
+    def count_shared(self, counts: Mapping[Modality, tuple[int, int]]) -> None:
+        """Of a micro-batch's media of each modality, so many needed no encoding, and so many did."""
+        for modality, (hits, misses) in counts.items():
+            self._shared.labels(modality, "hit").inc(hits)
+            self._shared.labels(modality, "miss").inc(misses)
 
     def observe_stage(self, stage: Stage, seconds: float) -> None:
         """A stage took so long."""

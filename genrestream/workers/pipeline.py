@@ -1,6 +1,7 @@
 """An item's way through the worker, step by step; nothing that an item holds makes it raise.
 
 decode -> gather media -> features, encode, fuse (in micro-batches) -> decide -> publish.
+What was labelled with the same content by the same releases goes from decoding to publishing at once.
 A replay goes on after decoding only if no newer version of its item has come meanwhile.
 What may pass is tried again, what cannot be labelled becomes a dead letter.
 """
@@ -8,7 +9,7 @@ What may pass is tried again, what cannot be labelled becomes a dead letter.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -25,23 +26,37 @@ from genrestream.schemas.headers import earlier_attempts
 from genrestream.schemas.topics import KIND_OF_TOPIC, MAX_ITEM_BYTES
 from genrestream.workers.batches import MicroBatcher
 from genrestream.workers.breaker import BreakerLimits, BreakerOpenError, Breakers
+from genrestream.workers.earlier import answer_again, content_hash
 from genrestream.workers.errors import (
     DeliveryImpossibleError,
     InferenceRejected,
     InferenceUnavailable,
     Rejected,
 )
-from genrestream.workers.features.content import Content, Extraction, content_hash
+from genrestream.workers.features.content import Content, Extraction
 from genrestream.workers.gather import gather
 from genrestream.workers.intake import Arrived, Incoming, Removal, Replay, take_in
 from genrestream.workers.live import LiveKind
 from genrestream.workers.metrics import Retried, WorkerMetrics
 from genrestream.workers.observe import Stage, Timer
 from genrestream.workers.ordering import Turn
-from genrestream.workers.protocols import DeadLetters, Features, Inference, Labels, Media, Releases, Versions
+from genrestream.workers.protocols import (
+    DeadLetters,
+    Earlier,
+    EmbeddingStore,
+    Features,
+    Inference,
+    Labels,
+    Media,
+    NothingEarlier,
+    NothingKept,
+    Releases,
+    Versions,
+)
 from genrestream.workers.records import Origin, label_records, nothing_left
 from genrestream.workers.retries import Backoff
 from genrestream.workers.score import Scored, score
+from genrestream.workers.shared_embeddings import SharedMedia
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +87,8 @@ class Adapters:
     dead_letters: DeadLetters
     releases: Releases
     versions: Versions
+    earlier: Earlier = field(default_factory=NothingEarlier)
+    embeddings: EmbeddingStore = field(default_factory=NothingKept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +178,27 @@ class Pipeline:
         return newer is not None
 
     async def _label(self, arrival: Arrived, turn: Turn) -> Outcome:
+        live = await self._live(arrival.item.kind)
+        content = content_hash(arrival.item)
+        earlier = [] if arrival.force else await self._label_again(arrival, live, content)
+        records = earlier or await self._label_anew(arrival, live, content)
+        await turn.wait()
+        with self._timer.stage(Stage.PUBLISH):
+            await _together([self._to.labels.publish(record) for record in records])
+        self._observe(records)
+        if earlier:
+            self._metrics.count_reused(arrival.item.kind)
+        return Outcome.LABELLED
+
+    async def _label_again(self, arrival: Arrived, live: LiveKind, content: str) -> list[LabelRecord]:
+        """The earlier records, where they answer this message too; earlier.py says why they may be stale."""
         item = arrival.item
-        live = await self._live(item.kind)
+        tasks = [running.release.task for running in live.releases]
+        earlier = await self._to.earlier.records(item.kind, item.id, tasks)
+        return answer_again(earlier, item, _origin(arrival), live, content, self._clock())
+
+    async def _label_anew(self, arrival: Arrived, live: LiveKind, content: str) -> list[LabelRecord]:
+        item = arrival.item
         with self._timer.stage(Stage.MEDIA):
             gathered = await gather(item, live, self._to.media)
         self._count_media(gathered.content)
@@ -170,15 +206,10 @@ class Pipeline:
         if isinstance(scored, Rejected):
             raise scored
         missing = {**scored.extraction.missing, **gathered.missing}
-        origin = Origin(arrival.arrived_at, arrival.position, arrival.item_offset, arrival.all_scores)
-        records = label_records(item, origin, scored, missing, content_hash(gathered.content), self._clock())
+        records = label_records(item, _origin(arrival), scored, missing, content, self._clock())
         if not records:
             raise nothing_left(item.kind, missing)
-        await turn.wait()
-        with self._timer.stage(Stage.PUBLISH):
-            await _together([self._to.labels.publish(record) for record in records])
-        self._observe(records)
-        return Outcome.LABELLED
+        return records
 
     async def _remove(self, removal: Removal, turn: Turn) -> Outcome:
         live = await self._live(removal.kind)
@@ -230,13 +261,18 @@ class Pipeline:
     async def _score_together(
         self, contents: Sequence[Content], live: LiveKind
     ) -> Sequence[Scored | Rejected]:
+        media = await SharedMedia.look_up(contents, live, self._to.embeddings)
         with self._timer.stage(Stage.FEATURES):
-            extractions = await self._to.features.extract(contents, live.plan)
+            extracted = await self._to.features.extract(media.to_extract(), live.plan)
         try:
-            return await self._score_patiently(contents, extractions, live)
+            scored = await self._score_patiently(contents, media.complete(extracted), live)
         except InferenceRejected as error:
             if len(contents) == 1:
                 return [Rejected(DeadLetterCode.INFERENCE_REJECTED, str(error))]
+        else:
+            self._metrics.count_shared(media.counts())
+            self._to.embeddings.keep(media.fresh(scored))
+            return scored
         # One of them is at fault: alone, each is answered or rejected for itself.
         return [(await self._score_together([content], live))[0] for content in contents]
 
@@ -277,6 +313,10 @@ class Pipeline:
     def _count_retry(self, target: Retried, reason: str) -> None:
         self._metrics.count_retry(target)
         log.debug("waiting for %s: %s", target, reason)
+
+
+def _origin(arrival: Arrived) -> Origin:
+    return Origin(arrival.arrived_at, arrival.position, arrival.item_offset, arrival.all_scores)
 
 
 async def _together(work: Sequence[Coroutine[Any, Any, T]]) -> Sequence[T]:

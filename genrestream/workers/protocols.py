@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from genrestream.schemas import (
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from genrestream.workers.live import LiveKind
 
 Array = NDArray[Any]
+
+EmbeddingName = tuple[str, int, str]
+"""An encoder's model and version, and the SHA-256 of a medium's bytes."""
 
 
 class CacheOutcome(StrEnum):
@@ -103,6 +107,45 @@ class Versions(Protocol):
             Rejected: Kafka does not have all of these messages any more; dead-letter the item.
         """
         ...
+
+
+class Earlier(Protocol):
+    """What items were labelled with before."""
+
+    async def records(self, kind: Kind, item_id: str, tasks: Sequence[str]) -> Sequence[LabelRecord]:
+        """The item's latest label records of these tasks that are known; never raises, waits briefly."""
+        ...
+
+
+class EmbeddingStore(Protocol):
+    """Embeddings of media, shared by items and workers."""
+
+    async def find(self, wanted: Mapping[EmbeddingName, int]) -> Mapping[EmbeddingName, NDArray[np.float32]]:
+        """Those that are known, float32 [d] of the size d that is asked for; never raises, waits briefly."""
+        ...
+
+    def keep(self, embeddings: Mapping[EmbeddingName, NDArray[np.float32]]) -> None:
+        """Have them kept, as far as there is room; returns at once, never raises."""
+        ...
+
+
+class NothingEarlier:
+    """The `Earlier` of a worker that labels every message anew."""
+
+    async def records(self, kind: Kind, item_id: str, tasks: Sequence[str]) -> Sequence[LabelRecord]:
+        """None."""
+        return ()
+
+
+class NothingKept:
+    """The `EmbeddingStore` of a worker that shares embeddings within a micro-batch only."""
+
+    async def find(self, wanted: Mapping[EmbeddingName, int]) -> Mapping[EmbeddingName, NDArray[np.float32]]:
+        """None."""
+        return {}
+
+    def keep(self, embeddings: Mapping[EmbeddingName, NDArray[np.float32]]) -> None:
+        """Forget them."""
 
 
 class Releases(Protocol):

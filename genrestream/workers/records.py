@@ -12,6 +12,7 @@ from genrestream.schemas import (
     MissingModality,
     MissingReason,
     Modality,
+    Release,
     ReleaseReference,
     Revision,
     SourcePosition,
@@ -76,12 +77,7 @@ def _record(
         labels=verdict.labels,
         decision=verdict.decision,
         scores=verdict.scores,
-        release=ReleaseReference(
-            model=release.model,
-            version=release.version,
-            taxonomy=release.taxonomy,
-            taxonomy_version=release.taxonomy_version,
-        ),
+        release=release_reference(release),
         modalities_used=used,
         modalities_missing=tuple(
             MissingModality(
@@ -94,6 +90,16 @@ def _record(
         revision=revision,
         arrived_at=origin.arrived_at,
         labelled_at=labelled_at,
+    )
+
+
+def release_reference(release: Release) -> ReleaseReference:
+    """How a label record names the release that made it."""
+    return ReleaseReference(
+        model=release.model,
+        version=release.version,
+        taxonomy=release.taxonomy,
+        taxonomy_version=release.taxonomy_version,
     )
 
 

@@ -12,20 +12,22 @@ from numpy.typing import NDArray
 from genrestream.workers.encode import encode
 from genrestream.workers.features.content import Extraction
 from genrestream.workers.fuse import fuse, modalities_present
-from genrestream.workers.live import LiveKind, LiveRelease
+from genrestream.workers.live import EncoderKey, LiveKind, LiveRelease
 from genrestream.workers.observe import Stage, Timer
 from genrestream.workers.protocols import Inference
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What the models say about one item. Legend: l labels."""
+    """What the models say about one item. Legend: l labels, d embedding size."""
 
     live: LiveKind
     """The snapshot that was asked."""
     extraction: Extraction
     confidences: Mapping[str, NDArray[np.float32]]
     """By task, float32 [l]; no entry for a task whose head listens to nothing that the item has."""
+    embeddings: Mapping[EncoderKey, NDArray[np.float32]]
+    """By encoder, float32 [d]; zeros where the item lacks the modality."""
 
 
 async def score(
@@ -51,7 +53,8 @@ async def score(
             for row, values in zip(rows, output, strict=True):
                 confidences[row][running.release.task] = values
     return [
-        Scored(live, extraction, found) for extraction, found in zip(extractions, confidences, strict=True)
+        Scored(live, extraction, found, {key: matrix[row] for key, matrix in embeddings.items()})
+        for row, (extraction, found) in enumerate(zip(extractions, confidences, strict=True))
     ]
 
 

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
@@ -53,7 +54,7 @@ class _Call:
     script: Script
     keys: Sequence[str]
     arguments: Sequence[Argument]
-    reply: "asyncio.Future[bytes]" = field(init=False)
+    reply: "asyncio.Future[Any]" = field(init=False)
 
     def __post_init__(self) -> None:
         self.reply = asyncio.get_running_loop().create_future()
@@ -70,8 +71,8 @@ class ScriptPipeline:
         self._outage = _Outage(limits.log_every_s)
         self._paused_until_s = 0.0
 
-    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> bytes:
-        """The script's reply.
+    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+        """The script's reply: bytes, a number, None, or a list of them.
 
         Raises:
             CacheUnavailableError: Redis is away, too slow, or refuses the call for now.
@@ -110,10 +111,11 @@ class ScriptPipeline:
         finally:
             # Only a fault of ours or the end of the loop leaves calls behind: nobody waits for them for ever.
             for call in (*calls, *self._waiting):
-                call.reply.cancel()
+                if not call.reply.done():
+                    call.reply.set_exception(CacheUnavailableError("the request was given up"))
             self._waiting.clear()
 
-    async def _replies(self, calls: list[_Call]) -> Sequence[bytes | Exception]:
+    async def _replies(self, calls: list[_Call]) -> Sequence[Any]:
         """A reply or an error a call, also when Redis is away; then what waits is given up with them."""
         try:
             async with asyncio.timeout(self._limits.deadline_s):
@@ -125,7 +127,7 @@ class ScriptPipeline:
             reason = str(error) or f"no answer in {self._limits.deadline_s:g} s"
             return [self._outage.missed(len(calls), reason)] * len(calls)
 
-    async def _send(self, calls: list[_Call]) -> list[bytes | Exception]:
+    async def _send(self, calls: list[_Call]) -> list[Any]:
         replies = await self._request(calls)
         forgotten = [row for row, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if forgotten:
@@ -137,14 +139,14 @@ class ScriptPipeline:
                 replies[row] = reply
         return replies
 
-    async def _request(self, calls: list[_Call]) -> list[bytes | Exception]:
+    async def _request(self, calls: list[_Call]) -> list[Any]:
         pipeline = self._redis.pipeline(transaction=False)
         for call in calls:
             pipeline.execute_command("EVALSHA", call.script.sha, len(call.keys), *call.keys, *call.arguments)
-        replies: list[bytes | Exception] = await pipeline.execute(raise_on_error=False)
+        replies: list[Any] = await pipeline.execute(raise_on_error=False)
         return replies
 
-    def _answer(self, calls: list[_Call], replies: Sequence[bytes | Exception]) -> None:
+    def _answer(self, calls: list[_Call], replies: Sequence[Any]) -> None:
         if any(not isinstance(reply, Exception) for reply in replies):
             self._outage.over()
         for call, reply in zip(calls, replies, strict=True):

@@ -59,6 +59,19 @@ class WorkerSettings(BaseSettings):
         default=USUAL_PORTS, min_length=1, description="Ports of http(s):// media on the public internet."
     )
 
+    skip_done: bool = Field(
+        default=True,
+        description="Items that come again unchanged get their earlier labels, if the live releases made "
+        "them; 0: every message is labelled anew.",
+    )
+    shared_embeddings: int = Field(
+        default=20_000,
+        ge=0,
+        le=10_000_000,
+        description="Embeddings of pictures and recordings kept in Redis for a day, at most 5 KiB each with "
+        "the pretrained encoders; 0: none.",
+    )
+
     feature_processes: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=1, le=256, description="Processes for feature work."
     )

@@ -7,7 +7,7 @@ import pytest
 
 from genrestream.schemas import DeadLetterCode, LabelRecord, item_model
 from genrestream.schemas.dead_letter_docs import documentation, meaning_and_remedy
-from genrestream.schemas.headers import ALL_SCORES, ATTEMPTS, FIRST_OFFSET, REVISION, SCANNED_TO
+from genrestream.schemas.headers import ALL_SCORES, ATTEMPTS, FIRST_OFFSET, FORCE, REVISION, SCANNED_TO
 from genrestream.schemas.items import MAX_ID_CHARS, MAX_INLINE_MEDIA_BYTES, MEDIA_FIELDS, TEXT_FIELDS, Kind
 from genrestream.schemas.labels import label_key
 from genrestream.schemas.redis_keys import LABELS_TTL_S, items_key, labels_key
@@ -93,6 +93,7 @@ def test_limits_are_those_in_force():
 def test_headers_and_keys_are_named_as_they_are():
     """The headers, the label topic's key and Redis' keys are spelt as the code spells them."""
     assert f"`{ALL_SCORES}`" in INGEST
+    assert f"`{FORCE}`" in INGEST
     assert all(f"`{header}`" in INGEST for header in (FIRST_OFFSET, SCANNED_TO, ATTEMPTS))
     assert f"`{REVISION}`" in RECOMMENDERS
     assert label_key(Kind.PODCAST, "a:b", "genres") == "podcast:a:b:genres"

@@ -36,6 +36,7 @@ TRAINING_ONLY = {"torch", "torchvision", "torchaudio", "timm", "transformers", "
 PURE_MIDDLE = [
     *("workers/intake.py", "workers/pipeline.py", "workers/decide.py", "workers/encode.py"),
     *("workers/fuse.py", "workers/gather.py", "workers/ledger.py", "workers/records.py", "workers/score.py"),
+    *("workers/earlier.py", "workers/shared_embeddings.py"),
     *sorted(str(path.relative_to(PACKAGE)) for path in (PACKAGE / "workers" / "features").glob("*.py")),
 ]
 """Decisions: no Kafka, Redis, Triton or HTTP client in them."""

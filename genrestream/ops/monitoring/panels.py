@@ -122,6 +122,18 @@ THROUGHPUT = Row(
             stacked=True,
         ),
         Panel(
+            "Work spared",
+            "Items answered by their earlier labels, and media whose embeddings were known already.",
+            (
+                Query(_rate("genrestream_items_reused_total", "kind", BY_KIND), "{{kind}} reused"),
+                Query(
+                    _rate("genrestream_shared_embeddings_total", "modality, outcome"),
+                    "{{modality}} {{outcome}}",
+                ),
+            ),
+            "cps",
+        ),
+        Panel(
             "In flight",
             "Items between arrival and acknowledgement. At their limit, workers read no more: backpressure.",
             (

@@ -3,7 +3,7 @@
 Legend: h height, w width, t tokens, p patches, f frames, m mel bands, n hashed terms.
 """
 
-import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,7 +88,15 @@ class HashedTerms:
     """float32 [n], each 1.0 or more."""
 
 
-FeatureTensor = NDArray[np.uint8] | NDArray[np.int64] | NDArray[np.float32] | HashedTerms
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Stands where a medium's tensor would: its embeddings are known, so that none had to be made."""
+
+    by_encoder: Mapping[tuple[str, int], NDArray[np.float32]]
+    """Model and version -> float32 [d]."""
+
+
+FeatureTensor = NDArray[np.uint8] | NDArray[np.int64] | NDArray[np.float32] | HashedTerms | Embedded
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +105,8 @@ class Extraction:
 
     tensors: tuple[FeatureTensor | None, ...]
     """Aligned with the plan's specs; None where the modality is missing. Image uint8 [h, w, 3],
-    text int64 [t], hashed text `HashedTerms`, audio float32 [p, f, m]."""
+    text int64 [t], hashed text `HashedTerms`, audio float32 [p, f, m]. `extract` gives no
+    `Embedded`."""
     missing: dict[Modality, Missing]
     """The modalities that the plan asks for and that gave no tensor."""
 
@@ -111,18 +120,3 @@ def modality_of(spec: Spec) -> Modality:
             return Modality.AUDIO
         case TextFeatures() | HashedTextFeatures():
             return Modality.TEXT
-
-
-def content_hash(content: Content) -> str:
-    """SHA-256 of the texts and media bytes, hexadecimal: equal for equal contents and for no others.
-
-    Every part is framed by a tag and its length, so that no two contents give the same byte string:
-    ("ab", "c") differs from ("a", "bc"), and an empty medium from an absent one.
-    """
-    digest = hashlib.sha256(b"genrestream content 1\0")
-    parts = [(b"t", text.encode("utf-8", "surrogatepass")) for text in content.text]
-    parts += [(tag, data) for tag, data in ((b"i", content.image), (b"a", content.audio)) if data is not None]
-    for tag, data in parts:
-        digest.update(tag + len(data).to_bytes(8, "big"))
-        digest.update(data)
-    return digest.hexdigest()

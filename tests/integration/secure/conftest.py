@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kafka.admin import (
@@ -18,6 +19,7 @@ from kafka.admin import (
     ResourcePattern,
     ResourceType,
 )
+from redis import Redis
 
 from genrestream.workers.topics import create_topics
 from tests.integration.secure.authority import Authority, Certificate
@@ -66,6 +68,13 @@ class Secure:
             "TRITON_CA_FILE": ca,
         }
         return {**own, **found, **changes}
+
+    def redis_refusals(self) -> list[dict[str, Any]]:
+        """What Redis has refused its users for want of rights, also within scripts."""
+        url = self.environment("admin")["REDIS_URL"]
+        with Redis.from_url(url, ssl_ca_certs=str(self.authority.ca)) as redis:
+            entries: list[dict[str, Any]] = redis.acl_log()
+        return [entry for entry in entries if entry["reason"] != "auth"]
 
     def run(self, user: str, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
         """`genrestream` with these arguments, to its end; no password may show."""

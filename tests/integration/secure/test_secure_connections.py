@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from genrestream.ops.worker_process import WorkerProcess
 from tests.integration.secure.conftest import Secure
@@ -164,9 +165,10 @@ def test_an_item_is_labelled_with_the_documented_rights(secure: Secure, models_d
     environment = secure.environment("worker")
     worker = WorkerProcess("secure", tmp_path / "worker.log", environment, ("--models", str(models_dir)))
     worker.start()
+    Image.new("RGB", (64, 64), "navy").save(tmp_path / "cover.png")
     try:
         worker.wait_ready()
-        published = secure.run("ingest", *ITEM)
+        published = secure.run("ingest", *ITEM, "--cover", str(tmp_path / "cover.png"), "--media", "inline")
         assert published.returncode == 0, published.stderr
         followed = secure.run(
             "recommender", "labels", "--follow", "--from-beginning", "--limit", "1", "--json"
@@ -181,6 +183,8 @@ def test_an_item_is_labelled_with_the_documented_rights(secure: Secure, models_d
     assert "AuthorizationFailed" not in log
     assert "NOPERM" not in log
     assert "when its session ends" not in log, "leaving the group was refused"
+    denied = [entry for entry in secure.redis_refusals() if entry["username"] in ("worker", "recommender")]
+    assert denied == []
 
 
 def _until_found(secure: Secure) -> str:

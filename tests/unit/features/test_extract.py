@@ -1,7 +1,6 @@
 """An item's content to the tensors of a plan."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,6 @@ from genrestream.workers.features.content import (
     FeaturePlan,
     HashedTerms,
     Missing,
-    content_hash,
 )
 from genrestream.workers.features.errors import FeatureSetupError
 from genrestream.workers.features.extract import extract
@@ -136,31 +134,3 @@ def test_no_content_raises(texts: list[str], image: bytes | None, audio: bytes |
     ):
         assert (tensor is None) == (modality in extraction.missing)
     assert all(0 < len(missing.detail) <= 300 for missing in extraction.missing.values())
-
-
-def test_content_hash_frames_its_parts() -> None:
-    """Contents that differ only in where one part ends and the next begins have different hashes."""
-    contents = [
-        Content(("ab", "c")),
-        Content(("a", "bc")),
-        Content(("abc",)),
-        Content(("abc", "")),
-        Content(("abc",), b""),
-        Content(("abc",), None, b""),
-        Content((), b"abc"),
-        Content((), None, b"abc"),
-    ]
-    assert len({content_hash(content) for content in contents}) == len(contents)
-
-
-def test_content_hash_is_stable() -> None:
-    """SHA-256 over tag, eight-byte length and bytes of each part, after a line that names the framing."""
-    import hashlib
-
-    content = Content(("é",), b"\x01")
-    framed = (
-        b"genrestream content 1\0" + b"t" + (2).to_bytes(8) + "é".encode() + b"i" + (1).to_bytes(8) + b"\x01"
-    )
-    assert content_hash(content) == hashlib.sha256(framed).hexdigest()
-    assert content_hash(content) == content_hash(replace(content))
-    assert len(content_hash(Content(("\ud800",)))) == 64

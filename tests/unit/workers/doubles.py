@@ -26,7 +26,7 @@ from genrestream.workers.errors import MediaUnavailable, Rejected
 from genrestream.workers.features.content import Content, Extraction, FeaturePlan
 from genrestream.workers.features.extract import extract
 from genrestream.workers.live import LiveKind, LiveRelease, build_live
-from genrestream.workers.protocols import Array
+from genrestream.workers.protocols import Array, EmbeddingName
 
 HASHED = HashedTextFeatures(word_buckets=64, char_buckets=64, bucket_terms=16)
 IMAGE = ImageFeatures(height_px=16, width_px=16)
@@ -160,6 +160,32 @@ class Versions:
         if isinstance(self._newer, Rejected):
             raise self._newer
         return self._newer
+
+
+class Known:
+    """Label records that are known from before."""
+
+    def __init__(self, records: Iterable[LabelRecord] = ()) -> None:
+        self._records = list(records)
+
+    async def records(self, kind: Kind, item_id: str, tasks: Sequence[str]) -> list[LabelRecord]:
+        """All of them: who asks has to look whether they fit."""
+        return self._records
+
+
+class EmbeddingsInMemory:
+    """A store without bounds."""
+
+    def __init__(self) -> None:
+        self.kept: dict[EmbeddingName, Array] = {}
+
+    async def find(self, wanted: Mapping[EmbeddingName, int]) -> dict[EmbeddingName, Array]:
+        """Those that were kept."""
+        return {name: self.kept[name] for name in wanted if name in self.kept}
+
+    def keep(self, embeddings: Mapping[EmbeddingName, Array]) -> None:
+        """Keep all."""
+        self.kept |= embeddings
 
 
 class Releases:

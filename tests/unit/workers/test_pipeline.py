@@ -19,7 +19,7 @@ from genrestream.workers.intake import Incoming
 from genrestream.workers.metrics import WorkerMetrics
 from genrestream.workers.ordering import KeyOrder, Turn
 from genrestream.workers.pipeline import Adapters, BatchLimits, Outcome, Pipeline
-from genrestream.workers.protocols import Array
+from genrestream.workers.protocols import Array, Earlier, EmbeddingStore, NothingEarlier, NothingKept
 from genrestream.workers.retries import Backoff
 from tests.unit.workers.doubles import (
     Features,
@@ -33,10 +33,10 @@ from tests.unit.workers.doubles import (
 )
 
 
-def picture() -> str:
+def picture(colour: str = "blue") -> str:
     """A small PNG in base64."""
     buffer = io.BytesIO()
-    Image.new("RGB", (20, 30), "blue").save(buffer, "PNG")
+    Image.new("RGB", (20, 30), colour).save(buffer, "PNG")
     return base64.b64encode(buffer.getvalue()).decode()
 
 
@@ -53,6 +53,9 @@ def pipeline(
     max_items: int = 8,
     versions: Versions | None = None,
     max_batches: int = 2,
+    earlier: Earlier | None = None,
+    embeddings: EmbeddingStore | None = None,
+    metrics: WorkerMetrics | None = None,
 ) -> Pipeline:
     """The pipeline over adapters in memory."""
     adapters = Adapters(
@@ -63,9 +66,11 @@ def pipeline(
         dead_letters=out,
         releases=releases or Releases(live_kind()),
         versions=versions or Versions(),
+        earlier=earlier or NothingEarlier(),
+        embeddings=embeddings or NothingKept(),
     )
     limits = {kind: BatchLimits(max_items, 0.001, max_batches) for kind in Kind}
-    return Pipeline(adapters, WorkerMetrics("test"), limits, Backoff(0.001, 0.002))
+    return Pipeline(adapters, metrics or WorkerMetrics("test"), limits, Backoff(0.001, 0.002))
 
 
 async def run(running: Pipeline, *messages: Incoming) -> list[Outcome]:

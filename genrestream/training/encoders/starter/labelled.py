@@ -14,7 +14,7 @@ from genrestream.schemas import Kind, Modality, TextFeatures
 from genrestream.training.catalogue import Example, named_modalities, read_catalogue, read_content
 from genrestream.training.encoders.draft import EncoderError, Progress
 from genrestream.training.split import assign_groups
-from genrestream.workers.features.content import Content, FeaturePlan, HashedTerms, Spec
+from genrestream.workers.features.content import Content, FeaturePlan, Spec
 from genrestream.workers.features.extract import extract
 
 TASK = "genres"
@@ -89,7 +89,7 @@ def feature_tensors(
     for done, example in enumerate(labelled.examples, start=1):
         content: Content = read_content(example, frozenset({modality}))
         tensor = extract(content, plan).tensors[0]
-        if tensor is None or isinstance(tensor, HashedTerms):
+        if not isinstance(tensor, np.ndarray):
             raise EncoderError(f"{example.key} has no readable {modality}")
         tensors.append(tensor)
         progress(f"{modality} features", done, len(labelled.examples))
