@@ -4,15 +4,21 @@
 """
 
 import asyncio
+import os
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from kafka.admin import ConfigResource, KafkaAdminClient
 from redis.asyncio import Redis
 
+from drills.clock import JumpingClock
 from drills.places import Place, cluster, local, proxied
 from drills.proxy import proxy
+from drills.release import train_again
 from drills.scene import Scene
+from genrestream.ops.worker_process import WorkerProcess
+from genrestream.repository import Repository
 from genrestream.schemas.topics import LABELS
 from genrestream.workers.announce import announce_live
 
@@ -30,6 +36,8 @@ class Size:
 
 SHORT = Size(rate_per_s=80, kills=2, outage_s=2, pause_s=1)
 LONG = Size(rate_per_s=200, kills=20, outage_s=30, pause_s=4)
+
+HEAD = "podcast-genres"
 
 Act = Callable[[Scene, Size], Awaitable[None]]
 
@@ -94,6 +102,73 @@ async def _after_start(scene: Scene, name: str) -> None:
 async def triton_killed(scene: Scene, size: Size) -> None:
     """Triton is away."""
     await _outage(scene, size, "triton")
+
+
+async def triton_killed_in_a_release(scene: Scene, size: Size) -> None:
+    """Triton is killed in the middle of a release, each time later in it, and the release tried again."""
+    worker = await scene.start_worker("drill-a")
+    triton = scene.server("triton")
+    async with scene.load(size.rate_per_s):
+        await asyncio.sleep(size.pause_s)
+        for turn in range(size.kills):
+            await asyncio.to_thread(train_again, scene.models)
+            async with scene.fault():
+                release = await _genrestream(scene, "release", HEAD)
+                # The command takes some two seconds, of which Triton is asked in the second one.
+                await asyncio.sleep(0.8 + 1.6 * turn / size.kills)
+                await asyncio.to_thread(triton.kill)
+                done = await _ended(release)
+                await asyncio.to_thread(triton.start)
+                await _after_start(scene, "triton")
+                if done != 0 and (status := await _ended(await _genrestream(scene, "release", HEAD))) != 0:
+                    raise RuntimeError(f"the release, tried again, ended with status {status}")
+            await _until_followed(scene, worker)
+            await asyncio.sleep(size.pause_s)
+
+
+async def _genrestream(scene: Scene, *arguments: str) -> asyncio.subprocess.Process:
+    """The command line, as an operator of this stack uses it."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "genrestream", *arguments, "--models", str(scene.models)),
+        env={**os.environ, **scene.state.environment()},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+async def _ended(process: asyncio.subprocess.Process) -> int:
+    """The exit status of a command, whose failure has to be one line that says why.
+
+    Raises:
+        RuntimeError: it told more, or nothing.
+    """
+    async with asyncio.timeout(120):
+        _, told = await process.communicate()
+    text = told.decode()
+    if process.returncode and ("Traceback" in text or "genrestream: " not in text):
+        raise RuntimeError(f"a release ended with status {process.returncode} and said {text!r}")
+    return process.returncode or 0
+
+
+async def _until_followed(scene: Scene, worker: WorkerProcess) -> None:
+    """Return once the worker uses the version that the repository says is live."""
+    live = Repository(scene.models).live(HEAD)
+    wanted = f'model="{HEAD}",task="genres",version="{live.version if live else None}"'
+    async with asyncio.timeout(60):
+        while wanted not in await asyncio.to_thread(worker.metrics):
+            await asyncio.sleep(0.2)
+
+
+async def clock_jumps(scene: Scene, size: Size) -> None:
+    """The worker's wall clock jumps an hour and a month ahead and back, and an hour behind."""
+    clock = JumpingClock(scene.folder)
+    await scene.start_worker("drill-a", **clock.environment)
+    async with scene.load(size.rate_per_s):
+        await asyncio.sleep(size.pause_s)
+        for offset_s in (3600, 0, 30 * 86_400, -3600, 0):
+            async with scene.fault():
+                clock.jump(offset_s)
+            await asyncio.sleep(size.pause_s)
 
 
 async def redis_killed(scene: Scene, size: Size) -> None:
@@ -202,6 +277,7 @@ DRILLS: dict[str, Drill] = {
         Drill(workers_killed, local),
         Drill(workers_come_and_go, local),
         Drill(triton_killed, local),
+        Drill(triton_killed_in_a_release, local),
         Drill(redis_killed, local),
         Drill(redis_emptied, local),
         Drill(kafka_restarted, local),

@@ -27,9 +27,11 @@ def main() -> int:
     for name in arguments.only or DRILLS:
         console.print(f"{name}: {DRILLS[name].act.__doc__}", style="bold", highlight=False)
         with tempfile.TemporaryDirectory(prefix="genrestream-drill-") as folder:
-            scene, figures = _run(name, arguments.size, Path(folder))
-            if arguments.logs:
-                shutil.copytree(folder, arguments.logs / name, dirs_exist_ok=True, ignore=_only_logs)
+            try:
+                scene, figures = _run(name, arguments.size, Path(folder))
+            finally:
+                if arguments.logs:
+                    shutil.copytree(folder, arguments.logs / name, dirs_exist_ok=True, ignore=_only_logs)
         rows.append({"drill": name, "faults": scene.faults} | asdict(figures))
         console.print_json(json.dumps(rows[-1]), indent=None)
         if arguments.json:

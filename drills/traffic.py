@@ -1,22 +1,44 @@
 """What is published during a drill: new items, newer versions, removals, and messages that are broken."""
 
 import asyncio
+import base64
+import io
 import random
 import time
+import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum, auto
+from functools import cache
+
+from PIL import Image
 
 from genrestream.client.kafka_errors import KafkaUnavailableError
 from genrestream.client.publisher import Message, Publisher, item_message, removal_message
-from genrestream.schemas import Kind, Podcast
+from genrestream.schemas import InlineMedia, Item, Kind, Podcast
+from genrestream.schemas.items import Event, Track
 from genrestream.schemas.topics import INPUT_TOPICS
 
 TOPIC = INPUT_TOPICS[Kind.PODCAST].name
-UPDATE_SHARE = 0.25
-REMOVAL_SHARE = 0.02
-BROKEN_SHARE = 0.02
+KINDS = {Kind.PODCAST: 0.85, Kind.EVENT: 0.1, Kind.TRACK: 0.05}
+"""How large a part of the new items each kind is."""
 RECENT_ITEMS = 200
 """Updates and removals concern one of so many: versions of an item then meet in flight."""
+DISTINCT_MEDIA = 6
+
+
+class What(Enum):
+    """What a message does."""
+
+    NEW = auto()
+    UPDATE = auto()
+    AGAIN = auto()
+    """Publishes the newest version as it was: its earlier labels may answer it."""
+    REMOVAL = auto()
+    BROKEN = auto()
+
+
+SHARES = {What.NEW: 0.64, What.UPDATE: 0.22, What.AGAIN: 0.1, What.REMOVAL: 0.02, What.BROKEN: 0.02}
 
 
 @dataclass(slots=True)
@@ -58,23 +80,55 @@ async def _deliver(publisher: Publisher, message: Message) -> None:
 def _messages(seed: int) -> Iterator[Message]:
     draw = random.Random(seed)  # noqa: S311 - a load that can be repeated, no secret
     versions: dict[str, int] = {}
-    recent: list[str] = []
+    recent: list[tuple[Kind, str]] = []
     while True:
-        kind = draw.random()
-        if recent and kind < REMOVAL_SHARE:
-            yield removal_message(Kind.PODCAST, draw.choice(recent))
-        elif kind < REMOVAL_SHARE + BROKEN_SHARE:
+        what = draw.choices(tuple(SHARES), tuple(SHARES.values()))[0]
+        if what is What.BROKEN:
             yield Message(TOPIC, f"broken-{seed}-{draw.getrandbits(32):x}".encode(), b'{"kind": "podcast"')
-        else:
-            is_update = bool(recent) and kind < REMOVAL_SHARE + BROKEN_SHARE + UPDATE_SHARE
-            item_id = draw.choice(recent) if is_update else f"drill-{seed}-{len(versions)}"
-            versions[item_id] = versions.get(item_id, 0) + 1
-            recent.append(item_id)
+        elif what is What.NEW or not recent:
+            kind = draw.choices(tuple(KINDS), tuple(KINDS.values()))[0]
+            item_id = f"drill-{seed}-{len(versions)}"
+            versions[item_id] = 1
+            recent.append((kind, item_id))
             del recent[:-RECENT_ITEMS]
-            yield item_message(
-                Podcast(
-                    id=item_id,
-                    title=f"Markets and money {item_id}, version {versions[item_id]}",
-                    description="Stocks, startups and interest rates, explained by those who were there.",
-                )
+            yield item_message(_item(kind, item_id, 1))
+        else:
+            kind, item_id = draw.choice(recent)
+            if what is What.REMOVAL:
+                yield removal_message(kind, item_id)
+                continue
+            versions[item_id] += what is What.UPDATE
+            yield item_message(_item(kind, item_id, versions[item_id]))
+
+
+def _item(kind: Kind, item_id: str, version: int) -> Item:
+    title = f"Markets and money {item_id}, version {version}"
+    match kind:
+        case Kind.EVENT:
+            return Event(id=item_id, title=title, poster=InlineMedia(data=_poster(version % DISTINCT_MEDIA)))
+        case Kind.TRACK:
+            return Track(
+                id=item_id, title=title, audio=InlineMedia(data=_recording(version % DISTINCT_MEDIA))
             )
+        case Kind.PODCAST:
+            text = "Stocks, startups and interest rates, explained by those who were there."
+            return Podcast(id=item_id, title=title, description=text)
+
+
+@cache
+def _poster(number: int) -> bytes:
+    """A small picture in base64."""
+    picture = io.BytesIO()
+    Image.linear_gradient("L").resize((160, 240)).rotate(30 * number).save(picture, "JPEG")
+    return base64.b64encode(picture.getvalue())
+
+
+@cache
+def _recording(number: int) -> bytes:
+    """A second of a tone in base64."""
+    recording = io.BytesIO()
+    with wave.open(recording, "wb") as file:
+        file.setparams((1, 1, 8000, 0, "NONE", ""))
+        period = 10 + number
+        file.writeframes(bytes(255 * (n % period) // period for n in range(8000)))
+    return base64.b64encode(recording.getvalue())

@@ -120,7 +120,7 @@ def _channel(topic: Topic, messages: tuple[str, ...]) -> dict[str, Any]:
                     "cleanup.policy": ["compact" if topic.compacted else "delete"],
                     "retention.ms": topic.retention_ms,
                     "max.message.bytes": topic.max_message_bytes,
-                    **topic.outside_config(),
+                    **topic.broker_config(),
                 },
                 "bindingVersion": KAFKA_BINDING,
             }

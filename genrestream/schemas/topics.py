@@ -26,7 +26,7 @@ class Topic:
     """What the broker accepts; inputs accept more than workers do, so that a large one is a dead letter."""
     description: str
     from_outside: bool = False
-    """Written by services whose clocks and compression are not ours."""
+    """Written by services whose compression is not ours."""
 
     def config(self) -> dict[str, str]:
         """Kafka's own topic settings."""
@@ -34,19 +34,19 @@ class Topic:
             "cleanup.policy": "compact" if self.compacted else "delete",
             "retention.ms": str(self.retention_ms),
             "max.message.bytes": str(self.max_message_bytes),
-            **self.outside_config(),
+            **self.broker_config(),
         }
 
-    def outside_config(self) -> dict[str, str]:
-        """What makes messages from outside safe to read.
+    def broker_config(self) -> dict[str, str]:
+        """What makes the broker answer for messages, and not whoever writes them.
 
-        The broker's clock stamps them, so that arrival is when Kafka took them. The broker unpacks what was
-        compressed and then applies `max.message.bytes`, so that no reader needs a codec and no small message
-        unpacks to a huge one.
+        The broker's clock stamps them: arrival is when Kafka took them, and a writer whose clock jumps is
+        neither refused (more than an hour ahead) nor has its messages deleted at once (far behind). What is
+        compressed outside the broker unpacks before it applies `max.message.bytes`, so that no reader needs a
+        codec and no small message unpacks to a huge one.
         """
-        if not self.from_outside:
-            return {}
-        return {"message.timestamp.type": "LogAppendTime", "compression.type": "uncompressed"}
+        stamps = {"message.timestamp.type": "LogAppendTime"}
+        return {**stamps, "compression.type": "uncompressed"} if self.from_outside else stamps
 
 
 INPUT_TOPICS: dict[Kind, Topic] = {

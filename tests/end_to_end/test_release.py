@@ -6,12 +6,11 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 
+from drills.release import train_again
 from genrestream.client.publisher import item_message
 from genrestream.ops.state import StackState
-from genrestream.repository import Repository, add_candidate
 from genrestream.schemas import Kind, LabelRecord, Podcast
 from tests.end_to_end.conftest import StartWorker
 from tests.end_to_end.harness import Outside
@@ -33,17 +32,6 @@ def command(stack: StackState, *arguments: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-
-
-def train_again(models: Path) -> None:
-    """A candidate with the graph of the live podcast head: the next version."""
-    repository = Repository(models)
-    live = repository.live("podcast-genres")
-    assert live is not None
-    folder = repository.version_dir(live.model, live.version)
-    files = {path.name: path for path in folder.iterdir() if path.name != "release.json"}
-    record = repository.release(live.model, live.version).model_copy(update={"created_at": datetime.now(UTC)})
-    add_candidate(models, uuid.uuid4().hex, files, record)
 
 
 async def test_release_and_rollback_under_load(

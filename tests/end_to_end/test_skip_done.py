@@ -6,13 +6,14 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from drills.release import train_again
 from genrestream.client.publisher import Message, item_message
 from genrestream.ops.state import StackState
 from genrestream.ops.worker_process import WorkerProcess
 from genrestream.schemas import Kind, LabelRecord, Podcast
 from tests.end_to_end.conftest import StartWorker
 from tests.end_to_end.harness import Outside
-from tests.end_to_end.test_release import command, train_again
+from tests.end_to_end.test_release import command
 
 TRIES = 20
 """A Redis that is slow to answer has the item labelled anew, which is right, but not the claim."""
