@@ -149,7 +149,8 @@ INTRODUCTION = """\
 
 Each is an environment variable; the options of `genrestream worker` win over them. Besides these,
 `KAFKA_BOOTSTRAP`, `REDIS_URL` and `TRITON_URL` say where the servers are; without them a worker uses those of
-`genrestream up`. [security.md](security.md) has the settings of TLS and logins.
+`genrestream up`. [security.md](security.md) has the settings of TLS and logins. Names of hosts are looked up
+with `RES_OPTIONS=timeout:2 attempts:2` (resolv.conf(5)), unless that variable is set.
 
 | variable | default | meaning |
 |---|---|---|
