@@ -51,10 +51,7 @@ async def _rebuild() -> Counter[str]:
     bootstrap = external.kafka_bootstrap or resolve_addresses().kafka_bootstrap
     redis_url = external.redis_url or resolve_addresses().redis_url
     security = connection_security(kafka=True, redis_url=redis_url)
-    try:
-        cache = RedisCache(redis_url, security=security.redis)
-    except ValueError as error:
-        raise CommandError(f"REDIS_URL: {error}") from error
+    cache = RedisCache(redis_url, security=security.redis)
     columns = (TextColumn("labels"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     try:
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:

@@ -173,10 +173,7 @@ async def _with_cache(find: Any) -> Any:
 
     url = External.from_environment().redis_url or resolve_addresses().redis_url
     security = connection_security(redis_url=url).redis
-    try:
-        cache = RedisCache(url, security=security)
-    except ValueError as error:
-        raise CommandError(f"REDIS_URL: {error}") from error
+    cache = RedisCache(url, security=security)
     try:
         return await find(cache)
     except CacheUnavailableError as error:

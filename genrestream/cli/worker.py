@@ -13,6 +13,9 @@ from genrestream.cli.errors import CommandError
 from genrestream.cli.security import connection_security
 from genrestream.schemas import Kind
 
+RESOLVER_OPTIONS = "timeout:2 attempts:2"
+"""Seconds for the name service to answer, and how often it is asked; see resolv.conf(5)."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -64,6 +67,9 @@ def worker(
     except ValidationError as error:
         first = error.errors()[0]
         raise CommandError(f"setting {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    # The C library gives a name service that hangs 10 s and more, in which strangers' names would fill up the
+    # places of look-ups; with this it is 4 s. It is read at the first look-up, so it is set before.
+    os.environ.setdefault("RES_OPTIONS", RESOLVER_OPTIONS)
     try:
         run_worker(
             settings,

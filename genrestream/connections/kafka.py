@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from aiokafka import errors as kafka
@@ -42,17 +43,16 @@ async def no_kafka(bootstrap: str, security: Mapping[str, Any] | None = None) ->
 async def _refusal(host: str, port: int, security: Mapping[str, Any]) -> str | None:
     if (reason := await tls_refusal(host, port, security.get("ssl_context"))) is not None:
         return reason
-    # What it logs is in the answer.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     user, mechanism = security.get("sasl_plain_username"), security.get("sasl_mechanism")
     try:
         async with asyncio.timeout(DEADLINE_S):
-            connection = await create_conn(host, port, **security)
-            try:
-                # Versions are told to everybody, metadata only after the login.
-                await connection.send(MetadataRequest([]))
-            finally:
-                connection.close()
+            with _unlogged():
+                connection = await create_conn(host, port, **security)
+                try:
+                    # Versions are told to everybody, metadata only after the login.
+                    await connection.send(MetadataRequest([]))
+                finally:
+                    connection.close()
     except kafka.UnsupportedSaslMechanismError:
         return f"it offers no login by {mechanism}"
     except LOGIN_REFUSED:
@@ -63,3 +63,18 @@ async def _refusal(host: str, port: int, security: Mapping[str, Any]) -> str | N
     except (OSError, TimeoutError):
         return None
     return None
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Connections log nothing inside: it is in the answer. Several may be inside at the same time."""
+
+    def nothing(_: logging.LogRecord) -> bool:
+        return False
+
+    log = logging.getLogger("aiokafka.conn")
+    log.addFilter(nothing)
+    try:
+        yield
+    finally:
+        log.removeFilter(nothing)

@@ -154,16 +154,29 @@ class RedisSettings(_FileSettings):
     password_file: Path | None = None
 
     def arguments(self, url: str) -> dict[str, Any]:
-        """What redis-py's `from_url` takes besides the URL."""
+        """What redis-py's `from_url` takes besides the URL, which it takes too."""
+        from redis.connection import parse_url  # noqa: PLC0415 - the other servers' commands need no Redis
+
         try:
             parts = urlsplit(url)
             options, has_password = parse_qs(parts.query), parts.password is not None
+            # An unescaped `/`, `?` or `#` ends the host part early: the password's beginning is the port.
+            _ = parts.port
+            whole = "@" not in parts.path + parts.query + parts.fragment
         except ValueError:
+            whole = False
+        if not whole:
             # It may hold a password, so neither it nor the error is shown.
-            raise ConnectionSettingsError("REDIS_URL is no URL") from None
+            raise ConnectionSettingsError(
+                "REDIS_URL is no URL; escape special characters of the password"
+            ) from None
         # A URL's options win over arguments: they could turn verification off.
         if any(name.lower().startswith("ssl") for name in options):
             raise ConnectionSettingsError("REDIS_URL takes no ssl options: REDIS_CA_FILE names a CA")
+        try:
+            parse_url(url)  # type: ignore[no-untyped-call]
+        except ValueError as error:
+            raise ConnectionSettingsError(f"REDIS_URL: {error}") from None
         found: dict[str, Any] = {}
         if self.password_file is not None:
             if has_password or "password" in options:

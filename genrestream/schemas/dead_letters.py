@@ -15,6 +15,7 @@ from genrestream.schemas.headers import version_offset
 Headers = list[tuple[str, bytes]]
 
 PREFIX = "dead-letter-"
+_DESCRIBED = ("code", "message", "topic", "partition", "offset", "attempts", "at")
 MAX_MESSAGE_CHARS = 1000
 
 
@@ -142,21 +143,25 @@ class DeadLetter:
         """Read a message of the dead-letter topic.
 
         Raises:
-            ValueError: a `dead-letter-*` header is missing or has no valid value.
+            ValueError: a header that describes the failure is missing or has no valid value.
         """
-        own = {name.removeprefix(PREFIX): data.decode() for name, data in headers if name.startswith(PREFIX)}
-        try:
-            return cls(
-                code=DeadLetterCode(own["code"]),
-                message=own["message"],
-                topic=own["topic"],
-                partition=int(own["partition"]),
-                offset=int(own["offset"]),
-                attempts=int(own["attempts"]),
-                at=datetime.fromisoformat(own["at"]),
-                key=key,
-                value=value,
-                headers=tuple((name, data) for name, data in headers if not name.startswith(PREFIX)),
-            )
-        except KeyError as error:
-            raise ValueError(f"no header {PREFIX}{error.args[0]}") from error
+        # An item may have come with headers of such names: the last of a name is the one that was added here.
+        last: dict[str, bytes | None] = dict(headers)
+        own: dict[str, str] = {}
+        for name in _DESCRIBED:
+            data = last.get(PREFIX + name)
+            if data is None:
+                raise ValueError(f"no header {PREFIX}{name}")
+            own[name] = data.decode()
+        return cls(
+            code=DeadLetterCode(own["code"]),
+            message=own["message"],
+            topic=own["topic"],
+            partition=int(own["partition"]),
+            offset=int(own["offset"]),
+            attempts=int(own["attempts"]),
+            at=datetime.fromisoformat(own["at"]),
+            key=key,
+            value=value,
+            headers=tuple((name, data) for name, data in headers if not name.startswith(PREFIX)),
+        )

@@ -1,7 +1,7 @@
 """Metrics, liveness and readiness over HTTP, on a port of their own; nothing else is served.
 
-A connection carries one request and lives for seconds, and only so many are let in at once: neither a slow
-client nor a crowd of them stalls the worker or keeps a probe out for long.
+A connection carries one request and lives for seconds, and of more than so many at once the oldest ends:
+neither a slow client nor a crowd of them stalls the worker or keeps a probe out.
 """
 
 import asyncio
@@ -23,9 +23,11 @@ MAX_LINE_BYTES = 2048
 """Of the request line and of each header; a scraper's are far shorter."""
 MAX_HEADERS = 32
 MAX_CONNECTIONS = 64
-"""More are closed unread: a scraper and the probes need three."""
+"""Of more the oldest is cut off: a scraper and the probes need three, and are answered in milliseconds."""
 MAX_CONNECTION_S = 15.0
 """From connecting to the end of the answer, whatever the client does; Prometheus gives up after 10 s."""
+METRICS_KEPT_S = 1.0
+"""Making the page takes the event loop milliseconds: once in that time, however often it is asked for."""
 STOP_DEADLINE_S = 2.0
 
 Reasons = Callable[[], list[str]]
@@ -60,6 +62,8 @@ class HealthServer:
         self._port = port
         self._registry = registry
         self._max_connection_s = max_connection_s
+        self._metrics_page = b""
+        self._metrics_until_s = 0.0
         self._pages: dict[str, Callable[[], web.Response]] = {
             "/metrics": self._metrics,
             "/health/live": lambda: _verdict("alive", health.not_alive()),
@@ -112,14 +116,16 @@ class HealthServer:
         return response
 
     def _metrics(self) -> web.Response:
-        # On the event loop, though it takes some milliseconds: gauges look into what only the loop may touch.
-        return web.Response(
-            body=generate_latest(self._registry), headers={"content-type": CONTENT_TYPE_LATEST}
-        )
+        now_s = asyncio.get_running_loop().time()
+        if now_s >= self._metrics_until_s:
+            # On the event loop: gauges look into what only the loop may touch.
+            self._metrics_page = generate_latest(self._registry)
+            self._metrics_until_s = now_s + METRICS_KEPT_S
+        return web.Response(body=self._metrics_page, headers={"content-type": CONTENT_TYPE_LATEST})
 
 
 class _BriefConnection(web.RequestHandler):
-    """A connection that ends by itself, and is refused when too many are open."""
+    """A connection that ends by itself, and ends the oldest ones when too many are open."""
 
     __slots__ = ("_end", "_max_s")
 
@@ -139,8 +145,12 @@ class _BriefConnection(web.RequestHandler):
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         # aiohttp's own time-outs begin with the first complete request; this one does not wait for it.
-        too_many = self._manager is not None and len(self._manager.connections) > MAX_CONNECTIONS
-        self._end = self._loop.call_later(0 if too_many else self._max_s, transport.abort)
+        self._end = self._loop.call_later(self._max_s, transport.abort)
+        # In the order of their coming. One that was cut off already may still be among them.
+        connections = self._manager.connections if self._manager is not None else []
+        for oldest in connections[: max(0, len(connections) - MAX_CONNECTIONS)]:
+            if oldest.transport is not None:
+                oldest.transport.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         if self._end is not None:

@@ -1,7 +1,7 @@
 """Media references and inline media to bytes, within limits on bytes, time and requests in flight."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +25,7 @@ class MediaFetcher:
 
     `allowed_root` is the only folder that `file://` reaches into; None forbids `file://`. `addresses` says
     where `http(s)://` may lead: without it to public addresses only. `on_retry` is called before each retry.
+    `allowed_buckets` are the only ones that `s3://` and `gs://` reach, such as `s3://covers`.
     """
 
     def __init__(
@@ -33,9 +34,11 @@ class MediaFetcher:
         allowed_root: Path | None = None,
         addresses: AddressPolicy | None = None,
         on_retry: Callable[[], None] = lambda: None,
+        allowed_buckets: Iterable[str] = (),
     ) -> None:
         self._limits = limits or MediaLimits()
         self._allowed_root = allowed_root.resolve() if allowed_root is not None else None
+        self._allowed_buckets = frozenset(allowed_buckets)
         self._http = HttpMedia(self._limits, addresses or AddressPolicy(), on_retry)
         # Of its own: a store or a disk that hangs must not take the event loop's threads from others.
         self._threads = ThreadPoolExecutor(self._limits.max_threads, "media")
@@ -60,7 +63,7 @@ class MediaFetcher:
             if len(media.data) > self._limits.max_bytes:
                 raise self._limits.too_large(len(media.data))
             return media.data
-        scheme, separator, _ = media.url.partition("://")
+        scheme, separator, path = media.url.partition("://")
         scheme = scheme.lower()
         if not separator:
             raise MediaUnavailable(MissingReason.FORBIDDEN, "the media reference is no URL with a scheme")
@@ -69,7 +72,9 @@ class MediaFetcher:
         if scheme == "file":
             return await self._in_thread(lambda: read_file(media.url, self._allowed_root, self._limits))
         if scheme in OBJECT_STORES:
-            return await self._in_thread(lambda: read_object(scheme, media.url, self._limits))
+            return await self._in_thread(
+                lambda: read_object(scheme, path, self._allowed_buckets, self._limits)
+            )
         raise MediaUnavailable(
             MissingReason.FORBIDDEN, f"media are not read by the scheme {scheme[:_MAX_SCHEME_CHARS]!r}"
         )

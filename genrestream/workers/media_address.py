@@ -31,8 +31,11 @@ _INSIDE_IPV4 = tuple(
         "172.16.0.0/12",  # private
         "192.0.0.0/24",  # protocol assignments; a cloud's metadata at 192.0.0.192
         "192.0.2.0/24",  # documentation
+        "192.31.196.0/24",  # AS112, which answers for private addresses
+        "192.52.193.0/24",  # relays of AMT
         "192.88.99.0/24",  # 6to4 relays
         "192.168.0.0/16",  # private
+        "192.175.48.0/24",  # AS112
         "198.18.0.0/15",  # benchmarks
         "198.51.100.0/24",  # documentation
         "203.0.113.0/24",  # documentation
@@ -50,12 +53,18 @@ _INSIDE_IPV6 = tuple(
         "2001::/23",  # protocol assignments, among them Teredo, which carries an IPv4 address
         "2001:db8::/32",  # documentation
         "2002::/16",  # 6to4, which carries an IPv4 address
+        "2620:4f:8000::/48",  # AS112
         "3fff::/20",  # documentation
     )
 )
 
 _CARRIERS = (ip_network("::ffff:0:0/96"), ip_network("64:ff9b::/96"))
 """IPv4-mapped addresses and those of a NAT64: the IPv4 address in their last 32 bits decides."""
+
+_ISATAP = 0x5EFE
+"""Its mark in front of an IPv4 address in an interface identifier, under any prefix (RFC 5214, 6.1)."""
+_ISATAP_BITS = 0xFCFF_FFFF
+"""Without the bits that say whether the IPv4 address is unique."""
 
 
 class AddressRefusedError(OSError):
@@ -105,4 +114,6 @@ def _carried(address: Address) -> Address:
 def _is_public(address: Address) -> bool:
     if isinstance(address, IPv4Address):
         return not any(address in network for network in _INSIDE_IPV4)
+    if (int(address) >> 32) & _ISATAP_BITS == _ISATAP:
+        return False
     return address in _PUBLIC_IPV6 and not any(address in network for network in _INSIDE_IPV6)

@@ -11,6 +11,8 @@ from aiohttp.tracing import Trace
 from genrestream.workers.media_address import AddressPolicy
 
 NAMES_KEPT_S = 60
+MAX_OUT_OF_STEP = 4
+"""Connections in a row on which something has come unasked; a server that does so on each is none of HTTP."""
 
 
 class MediaConnections(aiohttp.TCPConnector):
@@ -36,9 +38,12 @@ class MediaConnections(aiohttp.TCPConnector):
 
         What a server sends on an idle connection would be taken for the answer to the next request, and so
         one item's picture for another's.
+
+        Raises ServerDisconnectedError, besides the library's own errors, when each is such a one.
         """
-        while True:
+        for _ in range(MAX_OUT_OF_STEP):
             connection = await super().connect(req, traces, timeout)
             if connection.protocol is None or not connection.protocol.should_close:
                 return connection
             connection.close()
+        raise aiohttp.ServerDisconnectedError

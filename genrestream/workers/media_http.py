@@ -34,6 +34,8 @@ _HEADERS = {
     "Accept-Encoding": "identity",
 }
 
+BREAKER = BreakerLimits(longest_open_s=30.0)
+"""Many share a host, as on a CDN: failures, which a stranger can bring about, take it from all of them."""
 BACKOFF = Backoff(first_s=0.5, longest_s=5.0)
 """A host that stumbles is back in a second; one that is gone should not be asked ten times for one item."""
 
@@ -47,7 +49,7 @@ class HttpMedia:
         addresses: AddressPolicy,
         on_retry: Callable[[], None],
         backoff: Backoff = BACKOFF,
-        breaker: BreakerLimits | None = None,
+        breaker: BreakerLimits = BREAKER,
         names: AbstractResolver | None = None,
         tls: ssl.SSLContext | bool = True,
     ) -> None:
@@ -56,7 +58,7 @@ class HttpMedia:
         self._on_retry = on_retry
         self._backoff = backoff
         self._tls = tls
-        self._names = names or MediaNames(limits.max_threads)
+        self._names = names or MediaNames(limits.max_in_flight)
         self._places = Places(limits.max_in_flight, limits.max_in_flight_per_host)
         # By port too: else a closed port in a stranger's URL would speak for the host's real one.
         self._breakers = Breakers[tuple[str, int | None]](MediaMayPass, breaker)
@@ -168,11 +170,19 @@ class HttpMedia:
             response.close()
             raise self._limits.too_large(stated_bytes)
         body = bytearray()
-        async for chunk in response.content.iter_any():
-            body += chunk
-            if len(body) > self._limits.max_bytes:
-                response.close()
-                raise self._limits.endless()
+        began_s = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(self._limits.slow_after_s) as time:
+                async for chunk in response.content.iter_any():
+                    body += chunk
+                    if len(body) > self._limits.max_bytes:
+                        response.close()
+                        raise self._limits.endless()
+                    time.reschedule(began_s + self._limits.patience_s(len(body)))
+        except TimeoutError as error:
+            # Not a failure that may pass: of each attempt a stranger would take this time again.
+            response.close()
+            raise self._limits.too_slow() from error
         return bytes(body)
 
 

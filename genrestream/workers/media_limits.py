@@ -22,9 +22,13 @@ class MediaLimits:
     """Time to wait for places among the requests in flight; neither of the above runs meanwhile."""
     connect_s: float = 5.0
     """Time for one connection, name look-up and TLS included."""
+    slow_after_s: float = 5.0
+    """Time that a body over HTTP may take at any speed."""
+    min_bytes_per_s: int = 16 * 1024
+    """The least speed of a body over HTTP after that, on average since its beginning."""
     max_redirects: int = 5
     max_in_flight: int = 128
-    """Requests over HTTP in all."""
+    """Requests over HTTP in all, and look-ups of names."""
     max_in_flight_per_host: int = 16
     """Requests to one host, so that a slow one holds up nobody else."""
     max_threads: int = 16
@@ -39,6 +43,15 @@ class MediaLimits:
         """The verdict on a medium that was still going on at the limit."""
         detail = f"the medium has more than {self.max_bytes:,} bytes"
         return MediaUnavailable(MissingReason.TOO_LARGE, detail)
+
+    def patience_s(self, read_bytes: int) -> float:
+        """The time after which a body over HTTP with only so many bytes is too slow."""
+        return max(self.slow_after_s, read_bytes / self.min_bytes_per_s)
+
+    def too_slow(self) -> MediaUnavailable:
+        """The verdict on a medium that comes too slowly."""
+        detail = f"the medium comes too slowly (at least {self.min_bytes_per_s:,} bytes/s are asked for)"
+        return MediaUnavailable(MissingReason.TIMEOUT, detail)
 
     def timed_out(self) -> MediaUnavailable:
         """The verdict on a medium that was not there in time."""

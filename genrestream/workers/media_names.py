@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from threading import Semaphore
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
@@ -12,19 +13,26 @@ class MediaNames(AbstractResolver):
 
     A stranger's name server can keep a look-up waiting; the event loop has few threads for all its names, and
     those of Kafka, Redis and Triton must not wait behind it.
+
+    `max_threads` look-ups are under way, and as many wait. Nobody can end one: it goes on, also when nobody
+    waits for it any more, until the name service gives up.
     """
 
     def __init__(self, max_threads: int) -> None:
         self._threads = ThreadPoolExecutor(max_threads, "media-names")
+        self._room = Semaphore(2 * max_threads)
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """The addresses of the host. Raises socket.gaierror."""
-        found = await asyncio.get_running_loop().run_in_executor(
-            self._threads,
-            lambda: socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG),
+        """The addresses of the host. Raises socket.gaierror, at once when too many look-ups wait."""
+        if not self._room.acquire(blocking=False):
+            raise socket.gaierror(socket.EAI_AGAIN, "too many look-ups wait")
+        look_up = self._threads.submit(
+            socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
         )
+        look_up.add_done_callback(lambda _: self._room.release())
+        found = await asyncio.wrap_future(look_up)
         return [
             ResolveResult(
                 hostname=host,

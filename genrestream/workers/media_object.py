@@ -10,8 +10,17 @@ OBJECT_STORES = {"s3": "s3fs (the extra genrestream[s3])", "gs": "gcsfs (the ext
 """Scheme -> the driver that it needs. Others of fsspec's schemes reach where they should not."""
 
 
-def read_object(scheme: str, url: str, limits: MediaLimits) -> bytes:
-    """The object's bytes, by the worker's own credentials. Blocks; raises MediaUnavailable."""
+def read_object(scheme: str, path: str, allowed_buckets: frozenset[str], limits: MediaLimits) -> bytes:
+    """The bytes of the object `bucket/key`, by the worker's own credentials, from an allowed bucket only.
+
+    Blocks. Raises MediaUnavailable.
+    """
+    bucket, *key = path.split("/")
+    # The credentials may open more than strangers are to read; no key leads out of its bucket either.
+    if f"{scheme}://{bucket}" not in allowed_buckets or not {".", ".."}.isdisjoint(key):
+        detail = f"the {scheme}:// address is none that media are read from"
+        raise MediaUnavailable(MissingReason.FORBIDDEN, detail)
+    url = f"{scheme}://{path}"
     try:
         store = fsspec.filesystem(scheme)
     except ImportError as error:

@@ -64,6 +64,7 @@ async def open_parts(
                 allowed_root=settings.media_root,
                 addresses=AddressPolicy(settings.media_allowed_networks, settings.media_ports),
                 on_retry=lambda: metrics.count_retry("media"),
+                allowed_buckets=settings.media_buckets,
             )
         )
         features = await stack.enter_async_context(

@@ -39,6 +39,13 @@ class WorkerSettings(BaseSettings):
     )
 
     media_root: Path | None = Field(default=None, description="file:// media are allowed under this folder.")
+    media_buckets: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^(s3|gs)://[A-Za-z0-9._-]{1,222}$")], ...], NoDecode
+    ] = Field(
+        default=(),
+        description="Buckets, separated by commas, that s3:// and gs:// media are read from, with the "
+        "worker's own credentials, such as `s3://covers`. Strangers can then read all that these hold.",
+    )
     max_media_bytes: int = Field(
         default=32 * 1024 * 1024, ge=MAX_INLINE_MEDIA_BYTES, description="One picture or recording."
     )
@@ -113,7 +120,7 @@ class WorkerSettings(BaseSettings):
         description="Liveness fails when a message is in flight for so long and no server is waited for.",
     )
 
-    @field_validator("kinds", "media_allowed_networks", "media_ports", mode="before")
+    @field_validator("kinds", "media_buckets", "media_allowed_networks", "media_ports", mode="before")
     @classmethod
     def _separated(cls, values: Any) -> Any:
         if not isinstance(values, str):
@@ -130,6 +137,7 @@ DEFAULTS_IN_WORDS = {
     "name": "the host's name",
     "kinds": "`event,podcast,track`",
     "media_root": "none",
+    "media_buckets": "none",
     "media_allowed_networks": "none",
     "media_ports": f"`{','.join(map(str, USUAL_PORTS))}`",
     "feature_processes": "one a core",
@@ -141,7 +149,8 @@ INTRODUCTION = """\
 
 Each is an environment variable; the options of `genrestream worker` win over them. Besides these,
 `KAFKA_BOOTSTRAP`, `REDIS_URL` and `TRITON_URL` say where the servers are; without them a worker uses those of
-`genrestream up`. [security.md](security.md) has the settings of TLS and logins.
+`genrestream up`. [security.md](security.md) has the settings of TLS and logins. Names of hosts are looked up
+with `RES_OPTIONS=timeout:2 attempts:2` (resolv.conf(5)), unless that variable is set.
 
 | variable | default | meaning |
 |---|---|---|

@@ -12,10 +12,10 @@ from genrestream.schemas.items import MAX_ID_CHARS, MAX_INLINE_MEDIA_BYTES, MEDI
 from genrestream.schemas.labels import label_key
 from genrestream.schemas.redis_keys import LABELS_TTL_S, items_key, labels_key
 from genrestream.schemas.topics import DAY_MS, DEAD_LETTER_REPLAYS, DEAD_LETTERS, INPUT_TOPICS, MAX_ITEM_BYTES
-from genrestream.workers.breaker import BreakerLimits
 from genrestream.workers.features.content import FeatureLimits
 from genrestream.workers.features.text import MAX_COMBINING
 from genrestream.workers.media_address import USUAL_PORTS
+from genrestream.workers.media_http import BREAKER
 from genrestream.workers.media_limits import MediaLimits
 from genrestream.workers.settings import WorkerSettings
 
@@ -59,7 +59,6 @@ def test_limits_are_those_in_force():
     topic = INPUT_TOPICS[Kind.EVENT]
     limits = FeatureLimits()
     media = MediaLimits()
-    breaker = BreakerLimits()
     worker = WorkerSettings.model_fields
     said = [
         f"at most {MAX_ID_CHARS} characters",
@@ -83,8 +82,12 @@ def test_limits_are_those_in_force():
         f"at the ports {', '.join(map(str, USUAL_PORTS[:-1]))} and {USUAL_PORTS[-1]}",
         f"Up to {media.max_redirects} redirects",
         f"for up to {worker['media_budget_s'].default:g} s, {media.max_attempts} times at most",
-        f"fails {breaker.failures} times in a row is left alone for {breaker.first_open_s:g} s",
-        f"up to {breaker.longest_open_s / 60:g} minutes",
+        f"fails {BREAKER.failures} times in a row is left alone for {BREAKER.first_open_s:g} s",
+        f"after each further failure, up to {BREAKER.longest_open_s:g} s",
+        (
+            f"takes longer than {media.slow_after_s:g} s has to come at "
+            f"{media.min_bytes_per_s // 1024} KiB/s on average"
+        ),
     ]
     assert [words for words in said if words not in " ".join(INGEST.split())] == []
     assert f"expire {LABELS_TTL_S // 86400} days after" in " ".join(RECOMMENDERS.split())

@@ -1,8 +1,10 @@
 """Messages of the label and dead-letter topics as what they mean."""
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from aiokafka import ConsumerRecord
 
 from genrestream.client.labels import Labelled, Removed, Unreadable, read_dead_letter, read_label
@@ -57,3 +59,32 @@ def test_a_dead_letter_comes_back_as_it_was_written() -> None:
         DeadLetterCode.NO_CONTENT, "nothing", "catalog.tracks", 2, 5, 1, datetime.now(UTC), b"k", b"{}"
     )
     assert read_dead_letter(message(b"k", b"{}", letter.to_headers())) == letter
+
+
+LETTER = DeadLetter(
+    DeadLetterCode.NO_CONTENT, "nothing", "catalog.tracks", 2, 5, 1, datetime.now(UTC), b"k", b"{}"
+)
+
+
+@pytest.mark.parametrize("foreign", [("dead-letter-trace", b"\xff"), ("dead-letter-code", b"\xff")])
+def test_headers_that_an_item_came_with_spoil_no_dead_letter(foreign: tuple[str, bytes]) -> None:
+    """Those of a foreign name are not read, and of one name the last counts: that of the worker."""
+    carried = dataclasses.replace(LETTER, headers=(foreign,))
+    assert read_dead_letter(message(b"k", b"{}", carried.to_headers())) == LETTER
+
+
+@pytest.mark.parametrize(
+    ("last", "reason"),
+    [
+        (("dead-letter-code", None), "no header dead-letter-code"),
+        (("dead-letter-message", b"\xff"), "'utf-8' codec can't decode byte 0xff"),
+        (("dead-letter-offset", b"x"), "invalid literal for int"),
+    ],
+)
+def test_a_dead_letter_without_a_valid_description_is_unreadable(
+    last: tuple[str, bytes | None], reason: str
+) -> None:
+    """Also where a header is there without a value."""
+    found = read_dead_letter(message(b"k", b"{}", [*LETTER.to_headers(), last]))  # type: ignore[list-item]
+    assert isinstance(found, Unreadable)
+    assert found.reason.startswith(reason)

@@ -6,10 +6,12 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import _registry
+from pydantic import ValidationError
 
 from genrestream.schemas import MediaReference, MissingReason
 from genrestream.workers.errors import MediaUnavailable
 from genrestream.workers.media import MediaFetcher, MediaLimits
+from genrestream.workers.settings import WorkerSettings
 
 
 class Bucket(MemoryFileSystem):
@@ -18,8 +20,10 @@ class Bucket(MemoryFileSystem):
     protocol = "s3"
     store: dict[str, object] = {}  # noqa: RUF012 - fsspec's own way to keep one
     pseudo_dirs = [""]  # noqa: RUF012
+    asked: list[str] = []  # noqa: RUF012 - what was asked for
 
     def info(self, path: str, **options: object) -> dict[str, object]:
+        self.asked.append(path)
         if "private" in path:
             raise PermissionError("Access Denied")
         if "strange" in path:
@@ -35,7 +39,10 @@ class Bucket(MemoryFileSystem):
 def bucket() -> Iterator[None]:
     known = _registry.get("s3")
     fsspec.register_implementation("s3", Bucket, clobber=True)
-    Bucket().pipe({"/covers/1.jpg": b"picture", "/covers/large.jpg": b"x" * 1001})
+    Bucket.asked = []
+    Bucket().pipe(
+        {"/covers/1.jpg": b"picture", "/covers/large.jpg": b"x" * 1001, "/salaries/1.jpg": b"secret"}
+    )
     yield
     _registry.pop("s3")
     if known is not None:
@@ -43,12 +50,58 @@ def bucket() -> Iterator[None]:
 
 
 async def fetch(url: str) -> bytes:
-    async with MediaFetcher(MediaLimits(max_bytes=1000, total_s=5)) as fetcher:
+    limits = MediaLimits(max_bytes=1000, total_s=5)
+    async with MediaFetcher(limits, allowed_buckets=["s3://covers", "gs://covers"]) as fetcher:
         return await fetcher.fetch(MediaReference(url=url))
 
 
 async def test_an_object_is_read() -> None:
     assert await fetch("s3://covers/1.jpg") == b"picture"
+    assert await fetch("S3://covers/1.jpg") == b"picture"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://salaries/1.jpg",
+        "s3://salaries",
+        "s3://",
+        "s3:///covers/1.jpg",
+        "s3://covers2/1.jpg",
+        "s3://Covers/1.jpg",
+        "s3://covers@salaries/1.jpg",
+        "s3://covers::salaries/1.jpg",
+        "s3://s3://salaries/1.jpg",
+        "s3://covers/../salaries/1.jpg",
+        "s3://covers/./1.jpg",
+    ],
+)
+async def test_other_buckets_are_asked_for_nothing(url: str) -> None:
+    """The worker's credentials may open more than strangers are to read."""
+    with pytest.raises(MediaUnavailable) as raised:
+        await fetch(url)
+    detail = "the s3:// address is none that media are read from"
+    assert (raised.value.reason, raised.value.detail) == (MissingReason.FORBIDDEN, detail)
+    assert not Bucket.asked
+
+
+async def test_no_bucket_is_allowed_by_default() -> None:
+    """An operator names those that hold media."""
+    async with MediaFetcher() as fetcher:
+        with pytest.raises(MediaUnavailable) as raised:
+            await fetcher.fetch(MediaReference(url="s3://covers/1.jpg"))
+    assert raised.value.reason is MissingReason.FORBIDDEN
+    assert not Bucket.asked
+
+
+def test_buckets_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Separated by commas, each with its scheme and without a path."""
+    monkeypatch.setenv("GENRESTREAM_MEDIA_BUCKETS", "s3://covers, gs://audio.example.org")
+    assert WorkerSettings().media_buckets == ("s3://covers", "gs://audio.example.org")
+    for wrong in ("covers", "s3://", "s3://covers/", "s3://covers/folder", "http://covers", "s3://*"):
+        monkeypatch.setenv("GENRESTREAM_MEDIA_BUCKETS", wrong)
+        with pytest.raises(ValidationError):
+            WorkerSettings()
 
 
 @pytest.mark.parametrize(

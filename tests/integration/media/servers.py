@@ -72,6 +72,7 @@ class HttpServer:
             web.get("/sized/{bytes}", self.sized),
             web.get("/endless", self.endless),
             web.get("/slow", self.slow),
+            web.get("/paced/{bytes}", self.paced),
             web.get("/never", self.never),
             web.get("/bomb", self.bomb),
             web.get("/loop", self.loop),
@@ -116,6 +117,15 @@ class HttpServer:
         while True:
             await response.write(b"x")
             await asyncio.sleep(0.05)
+
+    async def paced(self, request: web.Request) -> web.StreamResponse:
+        """As slow, and with an end."""
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(int(request.match_info["bytes"])):
+            await response.write(b"x")
+            await asyncio.sleep(0.05)
+        return response
 
     async def never(self, request: web.Request) -> web.Response:
         await asyncio.sleep(30)

@@ -95,6 +95,26 @@ async def test_slow_servers_run_out_of_time(server: HttpServer, fetch: Fetch, pa
     )
 
 
+async def test_a_trickle_ends_soon_and_is_not_asked_for_again(server: HttpServer) -> None:
+    """A body below the least speed takes a stranger's item a third of the time of one attempt."""
+    limits = MediaLimits(slow_after_s=0.1, total_s=60, budget_s=60)
+    async with MediaFetcher(limits, addresses=LOOPBACK) as fetcher:
+        with pytest.raises(MediaUnavailable) as raised:
+            await fetcher.fetch(MediaReference(url=f"{server.url}/slow"))
+    assert (raised.value.reason, raised.value.detail) == (
+        MissingReason.TIMEOUT,
+        "the medium comes too slowly (at least 16,384 bytes/s are asked for)",
+    )
+    assert len(server.requests) == 1
+
+
+async def test_a_body_that_is_fast_enough_may_take_longer(server: HttpServer) -> None:
+    """The speed is that on average: 20 bytes in a second, where each byte allows for one."""
+    limits = MediaLimits(slow_after_s=0.5, min_bytes_per_s=1, total_s=60, budget_s=60)
+    async with MediaFetcher(limits, addresses=LOOPBACK) as fetcher:
+        assert await fetcher.fetch(MediaReference(url=f"{server.url}/paced/20")) == b"x" * 20
+
+
 async def test_a_redirect_gives_no_new_time(server: HttpServer, fetch: Fetch) -> None:
     """Three redirects of 0.3 s each are not there in 0.5 s."""
     assert await refused(fetch, f"{server.url}/dawdle/2") == (

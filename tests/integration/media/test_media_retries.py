@@ -9,8 +9,9 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from genrestream.schemas import MissingReason
-from genrestream.workers.breaker import BreakerLimits
-from genrestream.workers.media_http import HttpMedia
+from genrestream.workers.breaker import Breaker, BreakerLimits, BreakerState
+from genrestream.workers.errors import MediaMayPass
+from genrestream.workers.media_http import BREAKER, HttpMedia
 from genrestream.workers.media_limits import MediaLimits
 from genrestream.workers.retries import Backoff
 from tests.integration.media.servers import LOOPBACK, OK, BareServer, HttpServer, refused
@@ -198,6 +199,18 @@ async def test_a_host_that_keeps_failing_is_left_alone(server: HttpServer, opene
         assert await media.fetch(f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/x") == b"picture"
     finally:
         listener.close()
+
+
+def test_a_host_is_never_left_alone_for_long() -> None:
+    """Claim: whatever fails at a host that many share, its media are tried again within half a minute."""
+    now_s = 0.0
+    breaker = Breaker(MediaMayPass, BREAKER, lambda: now_s)
+    for _ in range(BREAKER.failures + 10):
+        with pytest.raises(MediaMayPass), breaker.attempt():
+            raise MediaMayPass(MissingReason.UNREACHABLE, "no")
+        if breaker.state is not BreakerState.CLOSED:
+            now_s += 30
+        assert breaker.state is not BreakerState.OPEN
 
 
 async def test_absent_media_are_no_failures_of_a_host(server: HttpServer, opened: Open) -> None:

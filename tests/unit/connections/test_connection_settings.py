@@ -12,6 +12,7 @@ from genrestream.connections.settings import (
 )
 
 SECRET = "hush-4711"  # noqa: S105 - what must not show
+NO_REDIS_URL = "^REDIS_URL is no URL; escape special characters of the password$"
 LOGIN = {
     "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
     "KAFKA_SASL_MECHANISM": "SCRAM-SHA-256",
@@ -86,7 +87,14 @@ def test_wrong_kafka_settings_are_told(monkeypatch, changes, message):
         (f"rediss://u:{SECRET}@h/0?ssl_check_hostname=false", {}, "^REDIS_URL takes no ssl options"),
         (f"redis://u:{SECRET}@h/0", {"REDIS_CA_FILE": "/a"}, "REDIS_URL is no rediss:// URL$"),
         (f"redis://u:{SECRET}@h/0", {"REDIS_PASSWORD_FILE": "/a"}, "REDIS_PASSWORD_FILE is set$"),
-        (f"redis://u:{SECRET}@[h/0", {}, "^REDIS_URL is no URL$"),
+        (f"redis://u:{SECRET}@[h/0", {}, NO_REDIS_URL),
+        (f"redis://u:{SECRET}/x@h/0", {}, NO_REDIS_URL),
+        (f"redis://u:12/{SECRET}@h/0", {}, NO_REDIS_URL),
+        (f"redis://u:12?{SECRET}@h/0", {}, NO_REDIS_URL),
+        (f"redis://u:12#{SECRET}@h/0", {}, NO_REDIS_URL),
+        (f"redis://h/0?password=x@{SECRET}", {}, NO_REDIS_URL),
+        (f"http://u:{SECRET}@h/0", {}, r"^REDIS_URL: .*schemes \(redis://, rediss://, unix://\)$"),
+        (f"redis://u:{SECRET}@h/0?db={SECRET}", {}, "^REDIS_URL: Invalid value for 'db' in connection URL.$"),
     ],
 )
 def test_wrong_redis_settings_are_told(monkeypatch, url, variables, message):
@@ -95,6 +103,12 @@ def test_wrong_redis_settings_are_told(monkeypatch, url, variables, message):
     with pytest.raises(ConnectionSettingsError, match=message) as found:
         redis_security(url)
     assert SECRET not in str(found.value)
+
+
+def test_an_escaped_password_is_one():
+    """What the error asks for is taken, in the host part and as an option."""
+    assert redis_security("redis://u:pa%2Fss%3F%23%40@h:6379/0") == {}
+    assert redis_security("redis://h:6379/0?password=pa%40ss") == {}
 
 
 def test_tls_for_triton_is_not_half_on(monkeypatch):
