@@ -12,7 +12,7 @@ from typing import Self
 from genrestream.repository import GRAPH, HeadChoice, Repository, RepositoryError
 from genrestream.schemas import Item, Kind, LabelRecord
 from genrestream.workers.earlier import content_hash
-from genrestream.workers.errors import Rejected
+from genrestream.workers.errors import FeaturesImpossibleError, Rejected
 from genrestream.workers.feature_pool import FeaturePool, PoolLimits
 from genrestream.workers.gather import Gathered, gather
 from genrestream.workers.live import LiveKind, LiveRelease, ReleaseUnusableError, build_live
@@ -73,7 +73,7 @@ class Classifier:
         """Each item's records, one a task, or why there are none; in order.
 
         Raises:
-            ClassifyError: a model cannot be loaded.
+            ClassifyError: a model cannot be loaded, or features cannot be made at all.
         """
         results: list[list[LabelRecord] | Rejected | None] = [None] * len(items)
         try:
@@ -84,7 +84,7 @@ class Classifier:
                 )
                 for row, records in zip(rows, labelled, strict=True):
                     results[row] = records
-        except RepositoryError as error:
+        except (RepositoryError, FeaturesImpossibleError) as error:
             raise ClassifyError(str(error)) from error
         return [result for result in results if result is not None]
 

@@ -17,6 +17,10 @@ class DeliveryImpossibleError(Exception):
     """Kafka refuses for good what is written (rights, limits, settings): stop the worker with this line."""
 
 
+class FeaturesImpossibleError(DeliveryImpossibleError):
+    """No item can be given features, so that none can be delivered: stop the worker with this line."""
+
+
 class KafkaUnavailableError(Exception):
     """No broker answers; one line for people. It may later, but who has just started gives up."""
 

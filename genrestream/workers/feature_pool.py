@@ -7,6 +7,7 @@ by item, then modality by modality, until the one that did it stands alone and i
 import asyncio
 import concurrent.futures
 import ctypes
+import logging
 import multiprocessing
 import os
 import signal
@@ -18,10 +19,15 @@ from typing import Self
 from pebble import ProcessExpired, ProcessPool
 
 from genrestream.schemas import MissingReason, Modality
+from genrestream.workers.errors import FeaturesImpossibleError
 from genrestream.workers.features.content import Content, Extraction, FeatureLimits, FeaturePlan, Missing
+from genrestream.workers.features.errors import FeatureSetupError
 from genrestream.workers.features.extract import extract
+from genrestream.workers.mending_pool import MendingPool
 from genrestream.workers.process_bounds import address_space, give_up_rights
 from genrestream.workers.process_memory import keep_freed_memory
+
+log = logging.getLogger(__name__)
 
 TEXT_WEIGHT_BYTES = 4_096
 """What an item without media counts in a chunk: a text costs about as much as 4 KiB of picture."""
@@ -29,15 +35,14 @@ TEXT_WEIGHT_BYTES = 4_096
 CHUNK_BYTES = 512 * 1024
 """A chunk holds about this much: some eight posters, one recording, thirty texts."""
 
+FURTHER_ITEM_S = 0.5
+"""What each item of a chunk after the first adds to its deadline: few take longer, and a chunk that is late
+is taken apart. With a whole deadline each, one item that hangs would hold up the others for minutes."""
+
 PR_SET_PDEATHSIG = 1
 
 OUT_OF_MEMORY_EXIT = 77
 """How a process ends whose allocation failed; no signal's number and none of Python's own."""
-
-DETAILS = {
-    MissingReason.CRASHED: "the decoder died",
-    MissingReason.TOO_LARGE: "decoding takes more memory than a feature process may have",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +73,7 @@ class FeaturePool:
         self._feature_limits = feature_limits or FeatureLimits()
         self._on_restart = on_restart
         self._room = asyncio.Semaphore(self._limits.chunks_in_flight)
-        # Fork from a small server process: forking the worker itself, with its threads, can deadlock.
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["genrestream.workers.features.extract"])
-        self._pool = ProcessPool(
-            max_workers=self._limits.processes,
-            max_tasks=self._limits.tasks_per_process,
-            initializer=_start_process,
-            context=context,
-        )
+        self._processes = MendingPool(self._new_pool, on_break=lambda: on_restart(MissingReason.CRASHED))
 
     async def __aenter__(self) -> Self:
         # The first task of each process pays for the imports; pay before the first item comes.
@@ -87,32 +84,54 @@ class FeaturePool:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pool.stop()  # type: ignore[no-untyped-call]
-        await asyncio.to_thread(self._pool.join)
+        await self._processes.close()
 
     async def extract(self, contents: Sequence[Content], plan: FeaturePlan) -> list[Extraction]:
-        """One extraction a content, in order; never raises for what a content holds."""
+        """One extraction a content, in order; never raises for what a content holds.
+
+        Raises:
+            FeaturesImpossibleError: a file that the plan names is not as it says, or processes do not stay
+                alive whatever they are given.
+        """
         chunks = list(_chunks(contents, self._limits.processes))
         parts = await asyncio.gather(*(self._extract_chunk(chunk, plan) for chunk in chunks))
         return [extraction for part in parts for extraction in part]
 
+    def _new_pool(self) -> ProcessPool:
+        # Fork from a small server process: forking the worker itself, with its threads, can deadlock.
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["genrestream.workers.features.extract"])
+        return ProcessPool(
+            max_workers=self._limits.processes,
+            max_tasks=self._limits.tasks_per_process,
+            initializer=_start_process,
+            context=context,
+        )
+
     async def _extract_chunk(self, contents: list[Content], plan: FeaturePlan) -> list[Extraction]:
         try:
             return await self._run(contents, plan)
+        except FeatureSetupError as error:
+            raise FeaturesImpossibleError(str(error)) from error
+        except FeaturesImpossibleError:
+            raise
         except (TimeoutError, concurrent.futures.TimeoutError, ProcessExpired) as error:
-            reason = _reason(error)
-            self._on_restart(reason)
-            if len(contents) > 1:
-                return [(await self._extract_chunk([content], plan))[0] for content in contents]
-            return [await self._extract_apart(contents[0], plan, reason)]
+            blame = self._blame(error)
+            self._on_restart(blame.reason)
+        except Exception as error:
+            log.exception("a chunk of %d items raised what no content should", len(contents))
+            blame = Missing(MissingReason.UNREADABLE, f"cannot be read: {type(error).__name__}")
+        if len(contents) > 1:
+            return [(await self._extract_chunk([content], plan))[0] for content in contents]
+        return [await self._extract_apart(contents[0], plan, blame)]
 
-    async def _extract_apart(self, content: Content, plan: FeaturePlan, reason: MissingReason) -> Extraction:
+    async def _extract_apart(self, content: Content, plan: FeaturePlan, blame: Missing) -> Extraction:
         """Extract each modality for itself, so that the broken one does not take the others along."""
         singles = _apart(content)
-        if len(singles) == 1:
-            detail = DETAILS.get(reason, f"no result in {self._limits.item_deadline_s:g} s")
-            nothing = (await self._run([Content((), None, None)], plan))[0]
-            return replace(nothing, missing={**nothing.missing, next(iter(singles)): Missing(reason, detail)})
+        if len(singles) <= 1:
+            # Decodes nothing, so that it is safe here; what has no content is not to blame for anything.
+            nothing = extract(Content((), None, None), plan)
+            return replace(nothing, missing={**nothing.missing, **dict.fromkeys(singles, blame)})
         parts = {
             modality: (await self._extract_chunk([single], plan))[0] for modality, single in singles.items()
         }
@@ -120,19 +139,30 @@ class FeaturePool:
 
     async def _run(self, contents: list[Content], plan: FeaturePlan) -> list[Extraction]:
         # Pebble counts the time-out from the start of the task in its process, not from here.
-        timeout_s = self._limits.item_deadline_s * max(1, len(contents))
+        timeout_s = self._limits.item_deadline_s + FURTHER_ITEM_S * max(0, len(contents) - 1)
         async with self._room:
-            future = self._pool.schedule(
+            return await self._processes.run(
                 _extract_all,
-                args=(contents, plan, self._feature_limits, self._limits.memory_bytes),
-                timeout=timeout_s,
+                contents,
+                plan,
+                self._feature_limits,
+                self._limits.memory_bytes,
+                timeout_s=timeout_s,
             )
-            extractions: list[Extraction] = await asyncio.wrap_future(future)
-            return extractions
+
+    def _blame(self, error: Exception) -> Missing:
+        if not isinstance(error, ProcessExpired):
+            return Missing(MissingReason.TIMEOUT, f"no result in {self._limits.item_deadline_s:g} s")
+        if error.exitcode == OUT_OF_MEMORY_EXIT:
+            return Missing(
+                MissingReason.TOO_LARGE, "decoding takes more memory than a feature process may have"
+            )
+        return Missing(MissingReason.CRASHED, "the decoder died")
 
 
 def _start_process() -> None:
     """Leave Ctrl-C to the worker, die with it, however it dies, and give up what decoding does not need."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -150,12 +180,6 @@ def _extract_all(
     except MemoryError:
         # Whatever filled the process, this content or what came before: it makes room for a fresh one.
         os._exit(OUT_OF_MEMORY_EXIT)
-
-
-def _reason(error: Exception) -> MissingReason:
-    if not isinstance(error, ProcessExpired):
-        return MissingReason.TIMEOUT
-    return MissingReason.TOO_LARGE if error.exitcode == OUT_OF_MEMORY_EXIT else MissingReason.CRASHED
 
 
 def _chunks(contents: Sequence[Content], processes: int) -> Iterator[list[Content]]:

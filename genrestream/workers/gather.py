@@ -19,6 +19,12 @@ class Gathered:
     missing: dict[Modality, Missing]
 
 
+def references(item: Item, live: LiveKind) -> int:
+    """How many media `gather` is to fetch; inline media are there with the message."""
+    media = (media_of(item, modality) for modality in MEDIA_FIELDS[item.kind] if modality in live.modalities)
+    return sum(isinstance(medium, MediaReference) for medium in media)
+
+
 async def gather(item: Item, live: LiveKind, media: Media) -> Gathered:
     """Read the media that live releases listen to, all at the same time."""
     wanted: dict[Modality, MediaReference | InlineMedia] = {}

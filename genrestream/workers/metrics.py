@@ -282,6 +282,7 @@ class WorkerMetrics:
 
     def count_feature_restart(self, reason: MissingReason) -> None:
         """A feature process crashed, missed its deadline or took too much memory."""
+        self.retried_s = time.monotonic()
         self._feature_restarts.labels(reason).inc()
 
     def show_live(self, kind: Kind, heads: Iterable[Release]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from genrestream.connections.settings import Security
 from genrestream.repository import Repository
+from genrestream.workers.budget import MediaRoom
 from genrestream.workers.cache import RedisCache
 from genrestream.workers.cache_view import CacheView
 from genrestream.workers.dead_letters import DeadLetterPublisher
@@ -130,5 +131,6 @@ async def open_parts(
                     for kind in settings.kinds
                 },
                 max_item_bytes=settings.max_message_bytes,
+                media_room=MediaRoom(settings.max_media_bytes_in_flight),
             ),
         )

@@ -26,6 +26,7 @@ from genrestream.schemas.headers import earlier_attempts
 from genrestream.schemas.topics import KIND_OF_TOPIC, MAX_ITEM_BYTES
 from genrestream.workers.batches import MicroBatcher
 from genrestream.workers.breaker import BreakerLimits, BreakerOpenError, Breakers
+from genrestream.workers.budget import MediaRoom
 from genrestream.workers.earlier import answer_again, content_hash
 from genrestream.workers.errors import (
     DeliveryImpossibleError,
@@ -34,7 +35,7 @@ from genrestream.workers.errors import (
     Rejected,
 )
 from genrestream.workers.features.content import Content, Extraction
-from genrestream.workers.gather import gather
+from genrestream.workers.gather import gather, references
 from genrestream.workers.intake import Arrived, Incoming, Removal, Replay, take_in
 from genrestream.workers.live import LiveKind
 from genrestream.workers.metrics import Retried, WorkerMetrics
@@ -118,6 +119,7 @@ class Pipeline:
         limits: dict[Kind, BatchLimits],
         backoff: Backoff | None = None,
         max_item_bytes: int = MAX_ITEM_BYTES,
+        media_room: MediaRoom | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._to = adapters
@@ -125,6 +127,7 @@ class Pipeline:
         self._timer = Timer(metrics.observe_stage)
         self._backoff = backoff or Backoff()
         self._max_item_bytes = max_item_bytes
+        self._media_room = media_room or MediaRoom()
         self._clock = clock
         self._breakers = Breakers[Kind](InferenceUnavailable, TRITON_BREAKER)
         self._batchers = {
@@ -199,10 +202,12 @@ class Pipeline:
 
     async def _label_anew(self, arrival: Arrived, live: LiveKind, content: str) -> list[LabelRecord]:
         item = arrival.item
-        with self._timer.stage(Stage.MEDIA):
-            gathered = await gather(item, live, self._to.media)
-        self._count_media(gathered.content)
-        scored = await self._batchers[item.kind].submit(_Work(gathered.content, live))
+        async with self._media_room.hold(references(item, live)) as held:
+            with self._timer.stage(Stage.MEDIA):
+                gathered = await gather(item, live, self._to.media)
+            held.are(len(gathered.content.image or b"") + len(gathered.content.audio or b""))
+            self._count_media(gathered.content)
+            scored = await self._batchers[item.kind].submit(_Work(gathered.content, live))
         if isinstance(scored, Rejected):
             raise scored
         missing = {**scored.extraction.missing, **gathered.missing}

@@ -58,7 +58,11 @@ class Features(Protocol):
     """Turns contents into tensors, away from the event loop."""
 
     async def extract(self, contents: Sequence[Content], plan: FeaturePlan) -> list[Extraction]:
-        """One extraction a content, in order; never raises for what a content holds."""
+        """One extraction a content, in order; never raises for what a content holds.
+
+        Raises:
+            FeaturesImpossibleError: no item can be given features; stop the worker.
+        """
         ...
 
 

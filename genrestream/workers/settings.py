@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from genrestream.schemas import Kind
 from genrestream.schemas.items import MAX_INLINE_MEDIA_BYTES
 from genrestream.schemas.topics import MAX_ITEM_BYTES
+from genrestream.workers.budget import DEFAULT_MEDIA_BYTES
 from genrestream.workers.media_address import USUAL_PORTS
 
 
@@ -96,6 +97,12 @@ class WorkerSettings(BaseSettings):
     max_in_flight_items: int = Field(default=384, ge=1, description="Messages between arrival and commit.")
     max_in_flight_bytes: int = Field(
         default=96 * 1024 * 1024, ge=MAX_ITEM_BYTES, description="The same, in bytes of messages."
+    )
+    max_media_bytes_in_flight: int = Field(
+        default=DEFAULT_MEDIA_BYTES,
+        ge=1024**2,
+        description="Media read by reference whose items are not scored yet. Each counts 4 MiB while it is "
+        "read: with the default, 64 are read at a time, and take 2 GiB if all are of 32 MiB.",
     )
     max_buffered_messages: int = Field(default=64, ge=1, description="Messages read ahead, a topic.")
     batch_items: int = Field(default=32, ge=1, le=256, description="The largest micro-batch.")

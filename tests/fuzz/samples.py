@@ -1,5 +1,7 @@
-"""Small valid files of every format that the decoders read, made here."""
+"""Small valid files of every format that the decoders read, and some broken by design, made here."""
 
+import struct
+import zlib
 from functools import lru_cache
 from io import BytesIO
 
@@ -48,6 +50,26 @@ def pictures() -> dict[str, bytes]:
         image.save(buffer, format_name, **options)
         made[name] = buffer.getvalue()
     return made
+
+
+@lru_cache(maxsize=1)
+def broken_pictures() -> dict[str, bytes]:
+    """PNG files that take a decoder past its own checks: no palette, rows cut off between two passes."""
+    return {
+        "no palette": _png(bit_depth=8, colour_type=3, interlace=0, rows=bytes(20)),
+        "cut passes": _png(bit_depth=16, colour_type=0, interlace=1, rows=bytes(36)),
+        "no such passes": _png(bit_depth=16, colour_type=0, interlace=7, rows=bytes(36)),
+    }
+
+
+def _png(*, bit_depth: int, colour_type: int, interlace: int, rows: bytes) -> bytes:
+    """4 x 4 pixels."""
+    header = struct.pack(">IIBBBBB", 4, 4, bit_depth, colour_type, 0, 0, interlace)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
 
 
 @lru_cache(maxsize=1)

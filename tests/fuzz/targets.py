@@ -28,7 +28,7 @@ from genrestream.workers.intake import Arrived, Incoming, Removal, take_in
 IMAGE = ImageFeatures(height_px=24, width_px=32)
 AUDIO = AudioFeatures(sample_rate_hz=8_000, mel_bands=16, patch_frames=32, patches=2)
 TERMS = HashedTextFeatures(max_terms=64)
-MAX_TEXT_CHARS = 500
+MAX_TEXT_CHARS = 2_000
 LIMITS = FeatureLimits(max_pixels=1_000_000, max_audio_s=600.0, max_decoded_s=60.0)
 """As in a worker, but for sizes at which one example would take seconds."""
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.fuzz.effort import examples
 from tests.fuzz.mutations import damaged
-from tests.fuzz.samples import pictures, recordings
+from tests.fuzz.samples import broken_pictures, pictures, recordings
 from tests.fuzz.targets import check_content, check_picture, check_recording
 
 ANY = st.binary(max_size=2_000)
@@ -18,6 +18,12 @@ def test_each_sample_is_a_picture(name: str) -> None:
     assert check_picture(pictures()[name]) == "picture"
 
 
+@pytest.mark.parametrize("name", broken_pictures())
+def test_each_broken_sample_is_refused(name: str) -> None:
+    """What is broken by design is unreadable, whatever Pillow raises for it."""
+    assert check_picture(broken_pictures()[name]) == "unreadable"
+
+
 @pytest.mark.parametrize("name", recordings())
 def test_each_sample_is_a_recording(name: str) -> None:
     """What is damaged below is heard when it is whole."""
@@ -25,7 +31,7 @@ def test_each_sample_is_a_recording(name: str) -> None:
 
 
 @examples(600)
-@given(damaged(list(pictures().values())))
+@given(damaged([*pictures().values(), *broken_pictures().values()]))
 def test_damaged_pictures(data: bytes) -> None:
     """A tensor of the right shape, or a MediaError."""
     check_picture(data)

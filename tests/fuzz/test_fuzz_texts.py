@@ -9,7 +9,8 @@ from tests.fuzz.targets import check_texts
 
 ODD = st.sampled_from(
     ["\0", "\ud800", "\udfff", "\ufeff", "\u202e", "\u2066", "\u200b", "\ufdfa", "\u0301", "\u0f73", "\uff9e",
-     "\U0001f468\u200d\U0001f469", "İ", "ß", "<script>", "</script", "<!--", "&#0;", "&#xD800;", "&amp", "_"]
+     "\U0001f468\u200d\U0001f469", "İ", "ß", "<script>", "</script", "<!--", "&#0;", "&#xD800;", "&amp", "_",
+     "&#" + "1" * 4_301, "&#" + "0" * 4_301 + "65;", "&#x" + "1" * 4_301]
 )  # fmt: skip
 TEXT = st.lists(st.text(max_size=30) | st.text(st.characters(), max_size=30) | ODD, max_size=12).map("".join)
 

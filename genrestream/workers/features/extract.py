@@ -1,7 +1,10 @@
 """An item's content to the tensors of a plan: the one function that serving and training both call."""
 
+import logging
+
 from genrestream.schemas.features import AudioFeatures, HashedTextFeatures, ImageFeatures, TextFeatures
 from genrestream.schemas.items import Modality
+from genrestream.schemas.labels import MissingReason
 from genrestream.workers.features.audio import audio_tensor
 from genrestream.workers.features.content import (
     DEFAULT_LIMITS,
@@ -25,6 +28,8 @@ from genrestream.workers.features.image import image_tensor
 from genrestream.workers.features.terms import hashed_terms
 from genrestream.workers.features.text import clean_fields, token_ids
 
+log = logging.getLogger(__name__)
+
 MAX_DETAIL_CHARS = 300
 
 
@@ -46,6 +51,12 @@ def extract(content: Content, plan: FeaturePlan, limits: FeatureLimits = DEFAULT
             tensors |= {spec: _tensor(readable, spec, plan, limits) for spec in specs}
         except MediaError as error:
             missing[modality] = Missing(error.reason, str(error)[:MAX_DETAIL_CHARS])
+        except (MemoryError, FeatureSetupError):
+            raise
+        except Exception as error:
+            # A hole in our own checks or in a decoder: it costs this modality and not the micro-batch.
+            log.exception("the %s raised what no broken medium should", modality)
+            missing[modality] = Missing(MissingReason.UNREADABLE, f"cannot be read: {type(error).__name__}")
     return Extraction(tuple(tensors.get(spec) for spec in plan.specs), missing)
 
 

@@ -36,7 +36,10 @@ def wav_missing_bytes(data: bytes) -> int:
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")
 _JPEG_SCAN = b"\xda"
 _JPEG_END = b"\xd9"
-_JPEG_LONE_MARKERS = (b"\x01", b"\xd8")
+_JPEG_START = b"\xd8"
+# Codes below this begin no segment. Where a restart is due, libjpeg reads over them, byte by byte: a length
+# read behind one would hide the scans that follow.
+_FIRST_SEGMENT = b"\xc0"
 
 
 def jpeg_scans(data: bytes, enough: int) -> int:
@@ -49,7 +52,7 @@ def jpeg_scans(data: bytes, enough: int) -> int:
     while marker and marker[1] != _JPEG_END and scans < enough:
         scans += marker[1] == _JPEG_SCAN
         end = marker.end()
-        if marker[1] not in _JPEG_LONE_MARKERS:
+        if marker[1] >= _FIRST_SEGMENT and marker[1] != _JPEG_START:
             end += int.from_bytes(data[end : end + 2], "big")
         marker = _JPEG_MARKER.search(data, end)
     return scans

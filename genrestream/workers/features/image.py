@@ -55,8 +55,11 @@ _RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling
 # within a level or two of the full filter, at a fraction of the cost for pictures of many megapixels.
 _REDUCING_GAP = 3.0
 # What Pillow's readers raise on broken files, over and above OSError, which most raise; AVIF's RuntimeError.
+# Of what is otherwise a mistake in a program, all four mean a broken file there: a palette that lacks, a cut
+# chunk, a mode that does not exist, a decoder that does not take what the header asks for.
 _PILLOW_ERRORS = (
     OSError, ValueError, SyntaxError, EOFError, OverflowError, RuntimeError, struct.error, zlib.error,
+    AssertionError, IndexError, KeyError, TypeError,
 )  # fmt: skip
 
 
@@ -151,7 +154,7 @@ def _any_picture(data: bytes, spec: ImageFeatures, limits: FeatureLimits) -> NDA
     except UnidentifiedImageError as error:
         raise UnreadableMedia("not a picture of a known format") from error
     except _PILLOW_ERRORS as error:
-        raise UnreadableMedia(f"the picture cannot be decoded: {error}") from error
+        raise UnreadableMedia(f"the picture cannot be decoded: {error or type(error).__name__}") from error
 
 
 def _check_pixels(width_px: int, height_px: int, limits: FeatureLimits) -> None:

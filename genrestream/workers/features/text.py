@@ -33,6 +33,10 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 # Soft hyphen, zero-width space, marks of direction, word joiner, byte order mark: inside words, unseen.
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]+")
 
+# Of a character's number the first 8 digits that count: all that have more than 7 lie beyond Unicode, and
+# Python refuses to convert 4,301.
+_CHARACTER_NUMBER = re.compile(r"&#0*([0-9]{1,8})[0-9]*")
+
 # Characters that attach to the one before, by themselves or as what NFKC takes them apart into.
 _COMBINING = "".join(
     chr(code)
@@ -65,7 +69,7 @@ def clean_fields(fields: Iterable[str], max_chars: int) -> tuple[str, ...]:
 
 def _clean(text: str) -> str:
     if "&" in text:
-        text = html.unescape(text)
+        text = html.unescape(_CHARACTER_NUMBER.sub(r"&#\1", text))
     if "<" in text:
         text = _TAG.sub(" ", _HIDDEN_ELEMENT.sub(" ", text))
     if not text.isascii():

@@ -120,6 +120,34 @@ def test_a_tokenizer_that_the_plan_lacks_stops(text_spec: TextFeatures) -> None:
         extract(Content(("Jazz",)), FeaturePlan((text_spec,), {}))
 
 
+def test_what_no_broken_medium_should_raise_costs_one_modality(
+    picture: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A hole in a decoder's checks: the picture is unreadable, the text is there, and the log tells where."""
+
+    def hole(data: bytes, spec: ImageFeatures, limits: FeatureLimits) -> None:
+        raise ZeroDivisionError(data)
+
+    monkeypatch.setattr("genrestream.workers.features.extract.image_tensor", hole)
+    extraction = extract(Content(("Jazz",), picture), FeaturePlan((IMAGE, TERMS), {}))
+    assert [tensor is None for tensor in extraction.tensors] == [True, False]
+    assert extraction.missing == {
+        Modality.IMAGE: Missing(MissingReason.UNREADABLE, "cannot be read: ZeroDivisionError")
+    }
+    assert "in hole" in caplog.text
+
+
+def test_memory_that_runs_out_is_the_callers(picture: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says nothing of the picture: a fresh process is to try."""
+
+    def too_much(data: bytes, spec: ImageFeatures, limits: FeatureLimits) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("genrestream.workers.features.extract.image_tensor", too_much)
+    with pytest.raises(MemoryError):
+        extract(Content((), picture), MEDIA_PLAN)
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.text(st.characters(), max_size=50), max_size=3),

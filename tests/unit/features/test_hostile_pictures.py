@@ -76,6 +76,20 @@ def test_the_scans_of_a_jpeg_are_limited(save_image: SaveImage) -> None:
             image_tensor(bomb, SPEC, LIMITS)
 
 
+def test_no_scan_hides_behind_a_reserved_marker(save_image: SaveImage) -> None:
+    """Where a restart is due, libjpeg reads over `FF 02` to the next marker: what follows is no length."""
+    jpeg = save_image(RED, "JPEG", progressive=True)
+    first, last = jpeg.index(b"\xff\xda"), jpeg.rindex(b"\xff\xda")
+    restart_each_unit = b"\xff\xdd\0\x04\0\x01"
+    # Behind the first scan's header and one byte of its data; taken for a length, FF FF hides 65,535 bytes.
+    data = first + 2 + int.from_bytes(jpeg[first + 2 : first + 4], "big") + 1
+    hidden = jpeg[2:data] + b"\xff\x02\xff" + jpeg[last:-2] * 101 + jpeg[-2:]
+    bomb = jpeg[:2] + restart_each_unit + hidden
+    assert jpeg_scans(bomb, 1_000) == 102
+    with pytest.raises(MediaTooLarge, match="the picture has more than 100 scans"):
+        image_tensor(bomb, SPEC, LIMITS)
+
+
 def test_only_the_scans_of_the_picture_count(save_image: SaveImage) -> None:
     """A thumbnail's in the metadata do not, nor what looks like one in the film behind a phone's picture."""
     jpeg = save_image(RED, "JPEG", progressive=True)

@@ -25,11 +25,27 @@ from genrestream.workers.features.text import clean_fields, join_fields, token_i
         ("zero\u200bwidth so\u00adft \ufeffmark", "zerowidth soft mark"),
         ("half a pair \ud83d here", "half a pair here"),
         ("क्षत्रिय ภาษาไทย", "क्षत्रिय ภาษาไทย"),
+        ("a&#0;b&#00065;&#65c&#1114112;d&#x110000;", "a\ufffdbAAc\ufffdd\ufffd"),
     ],
 )
 def test_text_is_plain_and_normalised(raw: str, clean: str) -> None:
     """Markup, entities, compatibility forms, controls and invisible characters do not reach the models."""
     assert clean_fields([raw], 1000) == (clean,)
+
+
+@pytest.mark.parametrize(
+    ("reference", "character"),
+    [
+        ("1" * 4_301, "\ufffd"),
+        ("0" * 4_301 + "65", "A"),
+        ("x" + "1" * 4_301, "\ufffd"),
+        ("0" * 4_301, "\ufffd"),
+    ],
+    ids=["digits", "zeros", "hexadecimal", "nothing but zeros"],
+)
+def test_a_character_s_number_may_have_any_length(reference: str, character: str) -> None:
+    """4,301 digits, more than Python converts, are read as HTML says: no character, or the one meant."""
+    assert clean_fields([f"a&#{reference};b"], 10_000) == (f"a{character}b",)
 
 
 def test_fields_share_the_character_limit() -> None:

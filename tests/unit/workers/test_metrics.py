@@ -99,3 +99,11 @@ def test_names_follow_prometheus(metric: Metric) -> None:
 def test_the_documentation_is_fresh() -> None:
     """`docs/metrics.md` is what the table says; else run `python -m genrestream.workers.metrics`."""
     assert DOCUMENT.read_text() == documentation()
+
+
+def test_a_replaced_feature_process_counts_as_going_on() -> None:
+    """Claim: like an attempt at a server that failed, it moves the time from which liveness counts."""
+    metrics = WorkerMetrics("test")
+    metrics.retried_s = -1.0
+    metrics.count_feature_restart(MissingReason.TIMEOUT)
+    assert metrics.retried_s >= 0

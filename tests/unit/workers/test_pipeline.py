@@ -5,16 +5,33 @@ import base64
 import dataclasses
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from genrestream.schemas import DeadLetterCode, Kind, MissingReason, Modality, Revision
+from genrestream.schemas import (
+    DeadLetter,
+    DeadLetterCode,
+    InlineMedia,
+    Kind,
+    LabelRecord,
+    MediaReference,
+    MissingReason,
+    Modality,
+    Revision,
+)
 from genrestream.workers.breaker import BreakerLimits
-from genrestream.workers.errors import InferenceRejected, InferenceUnavailable, Rejected
+from genrestream.workers.budget import EXPECTED_MEDIUM_BYTES, MediaRoom
+from genrestream.workers.errors import (
+    FeaturesImpossibleError,
+    InferenceRejected,
+    InferenceUnavailable,
+    Rejected,
+)
+from genrestream.workers.features.content import Content, Extraction, FeaturePlan
 from genrestream.workers.intake import Incoming
 from genrestream.workers.metrics import WorkerMetrics
 from genrestream.workers.ordering import KeyOrder, Turn
@@ -56,11 +73,14 @@ def pipeline(
     earlier: Earlier | None = None,
     embeddings: EmbeddingStore | None = None,
     metrics: WorkerMetrics | None = None,
+    media: Media | None = None,
+    features: Features | None = None,
+    media_room: MediaRoom | None = None,
 ) -> Pipeline:
     """The pipeline over adapters in memory."""
     adapters = Adapters(
-        media=Media(),
-        features=Features(),
+        media=media or Media(),
+        features=features or Features(),
         inference=inference or Inference(),
         labels=out,
         dead_letters=out,
@@ -70,7 +90,9 @@ def pipeline(
         embeddings=embeddings or NothingKept(),
     )
     limits = {kind: BatchLimits(max_items, 0.001, max_batches) for kind in Kind}
-    return Pipeline(adapters, metrics or WorkerMetrics("test"), limits, Backoff(0.001, 0.002))
+    return Pipeline(
+        adapters, metrics or WorkerMetrics("test"), limits, Backoff(0.001, 0.002), media_room=media_room
+    )
 
 
 async def run(running: Pipeline, *messages: Incoming) -> list[Outcome]:
@@ -272,6 +294,61 @@ async def test_the_bytes_of_media_are_counted() -> None:
         "genrestream_media_bytes_total", {"modality": "image"}
     )
     assert counted == len(base64.b64decode(data))
+
+
+class Impossible(Features):
+    """A tokenizer file is gone."""
+
+    async def extract(self, contents: Sequence[Content], plan: FeaturePlan) -> list[Extraction]:
+        """None."""
+        raise FeaturesImpossibleError("tokenizer.json cannot be read")
+
+
+async def test_features_that_cannot_be_made_bury_no_item() -> None:
+    """Claim: the error that stops the worker leaves the pipeline as it is; nothing is dead-lettered."""
+    out = Published()
+    with pytest.raises(FeaturesImpossibleError, match=r"tokenizer\.json cannot be read"):
+        await run(pipeline(out, features=Impossible()), event(title="x"))
+    assert (out.records, out.letters) == ([], [])
+
+
+class InHand(Media, Published):
+    """Media of 5 MiB each, counted from when they are read until their item's record is published."""
+
+    def __init__(self) -> None:
+        Published.__init__(self)
+        self._picture = base64.b64decode(picture()) + bytes(5 * 2**20)
+        self.now = self.most = 0
+
+    async def fetch(self, media: MediaReference | InlineMedia) -> bytes:
+        """A picture."""
+        if isinstance(media, InlineMedia):
+            return media.data
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0)
+        return self._picture
+
+    async def publish(self, written: LabelRecord | DeadLetter) -> None:
+        """Keep it."""
+        assert isinstance(written, LabelRecord)
+        self.now -= written.id.startswith("fetched")
+        await Published.publish(self, written)
+
+
+async def test_fetched_media_in_hand_are_bounded() -> None:
+    """Claim: with room for four media that are read no more than four are there; all items are labelled."""
+    counting = InHand()
+    running = pipeline(counting, media=counting, media_room=MediaRoom(4 * EXPECTED_MEDIUM_BYTES))
+    fetched = [event(f"fetched{n}", n, title="x", poster=f"http://pictures/{n}") for n in range(20)]
+    others = [
+        event("text", 20, title="x"),
+        event("inline", 21, title="x", poster={"data": picture()}),
+    ]
+    assert await run(running, *fetched, *others) == [Outcome.LABELLED] * 22
+    assert all(record.modalities_missing == () for record in counting.records if record.id != "text")
+    # A second one may begin to be read between an item's scoring and its publishing.
+    assert 1 < counting.most <= 8
 
 
 def replayed(message: Incoming, **headers: bytes) -> Incoming:
