@@ -282,6 +282,7 @@ DRILLS: dict[str, Drill] = {
         Drill(redis_emptied, local),
         Drill(kafka_restarted, local),
         Drill(label_topic_refuses, local),
+        Drill(clock_jumps, local),
         Drill(leaders_killed, cluster),
         Drill(links_disturbed, proxied),
     )

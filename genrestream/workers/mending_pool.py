@@ -6,16 +6,23 @@ killer chooses when memory runs out, breaks the whole pool for good, and all tas
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
+import pebble.pool.process
 from pebble import ProcessPool
 
 from genrestream.workers.errors import FeaturesImpossibleError
 
 log = logging.getLogger(__name__)
+
+# Pebble measures its time-outs by the wall clock: one that jumps ahead would end whatever runs, and one that
+# jumps back nothing any more.
+vars(pebble.pool.process)["time"] = SimpleNamespace(time=time.monotonic, sleep=time.sleep)
 
 T = TypeVar("T")
 
