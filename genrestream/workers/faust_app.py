@@ -9,7 +9,7 @@ from typing import Any, NoReturn, cast
 import faust
 from faust.auth import SASLCredentials, SSLCredentials
 from faust.transport.drivers.aiokafka import Consumer
-from faust.types import TP
+from faust.types import TP, Message
 
 from genrestream.schemas import Kind
 from genrestream.schemas.topics import INPUT_TOPICS, MAX_ITEM_BYTES
@@ -80,6 +80,16 @@ class CommittingConsumer(Consumer):
             app.flow_control.clear()
             await app.wait_for_in_flight(self)
         await super().on_partitions_revoked(revoked)
+
+    def ack(self, message: Message) -> bool:
+        """Note that the message is done; not if it is of an assignment that is over.
+
+        Whatever its partition's owner reads now, Faust would commit behind it.
+        """
+        if message.generation_id != self.app.consumer_generation_id:
+            return False
+        acknowledged: bool = super().ack(message)
+        return acknowledged
 
     async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
         done: bool = await super()._commit_offsets(offsets, start_new_transaction)
