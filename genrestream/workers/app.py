@@ -125,7 +125,7 @@ async def _run(
         )
         ledger = consumption.ledger
         metrics.watch_tasks(lambda: len(asyncio.all_tasks()))
-        metrics.watch_in_flight(lambda: ledger.in_flight, ledger.oldest_age_s)
+        metrics.watch_in_flight(lambda: ledger.in_flight, consumption.oldest_age_s)
         service = FaustService(
             build_faust(
                 group=settings.group,
@@ -147,7 +147,7 @@ async def _run(
         health = Health(
             not_ready=lambda: _not_ready(service, parts.releases, triton, settings.kinds),
             not_alive=lambda: _stuck(
-                min(ledger.oldest_age_s(), time.monotonic() - metrics.retried_s), settings.stuck_after_s
+                min(consumption.oldest_age_s(), time.monotonic() - metrics.retried_s), settings.stuck_after_s
             ),
         )
         metrics.watch_ready(lambda: not health.not_ready())

@@ -182,7 +182,7 @@ class CacheView:
             except Exception:
                 log.exception("cannot follow %s for the cache", LABELS.name)
             attempt += 1
-            self._metrics.count_retry("kafka")
+            self._metrics.count_retry("kafka", holds_items=False)
             await asyncio.sleep(BACKOFF.delay_s(attempt))
 
     async def _step(self) -> None:
@@ -211,7 +211,7 @@ class CacheView:
             ]
             if messages:
                 attempt += 1
-                self._metrics.count_retry("redis")
+                self._metrics.count_retry("redis", holds_items=False)
                 await asyncio.sleep(BACKOFF.delay_s(attempt))
 
     async def _commit(self) -> None:
