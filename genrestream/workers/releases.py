@@ -64,6 +64,7 @@ class ReleaseFollower:
         self._following: asyncio.Task[None] | None = None
         self._closing = False
         self._announced: dict[Kind, dict[str, LiveRelease]] = defaultdict(dict)
+        self._tasks: dict[Kind, set[str]] = defaultdict(set)
         self._unreadable: dict[str, str] = {}
         self._verified: set[EncoderKey] = set()
         self._applied = 0
@@ -74,6 +75,13 @@ class ReleaseFollower:
     def live(self, kind: Kind) -> LiveKind | None:
         """What is live for the kind, None while nothing is."""
         return self._live.get(kind)
+
+    def tasks(self, kind: Kind) -> tuple[str, ...]:
+        """The kind's tasks by name, also the retired ones, as far as the topic still tells of them.
+
+        A retirement is compacted away like any null value, a day after it at the earliest.
+        """
+        return tuple(sorted(self._tasks[kind]))
 
     @property
     def pending(self) -> tuple[str, ...]:
@@ -199,6 +207,9 @@ class ReleaseFollower:
         """Note an announcement. One that cannot be read changes nothing that runs."""
         key = (record.key or b"").decode("utf-8", "replace")
         self._unreadable.pop(key, None)
+        kind_name, _, named = key.partition(":")
+        if named and kind_name in tuple(Kind):
+            self._tasks[Kind(kind_name)].add(named)
         if record.value is None:
             for kind, tasks in self._announced.items():
                 for task in [task for task in tasks if release_key(kind, task) == key]:

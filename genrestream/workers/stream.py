@@ -20,7 +20,7 @@ from faust.types import TP
 
 from genrestream.workers.budget import Budget
 from genrestream.workers.errors import DeliveryImpossibleError
-from genrestream.workers.intake import Incoming
+from genrestream.workers.intake import Incoming, place_of
 from genrestream.workers.ledger import Entry, Ledger
 from genrestream.workers.ordering import KeyOrder, Turn
 from genrestream.workers.pipeline import Outcome
@@ -172,11 +172,11 @@ class Consumption:
             return
         except asyncio.CancelledError:
             if self._partitions.get(entry.message.message.tp) is partition:
-                self._on_failure(f"{_place(message)} was cancelled")
+                self._on_failure(f"{place_of(message)} was cancelled")
             raise
         except Exception as error:
-            log.exception("%s cannot be taken to its end", _place(message))
-            self._on_failure(f"{_place(message)} cannot be taken to its end: {_line(error)}")
+            log.exception("%s cannot be taken to its end", place_of(message))
+            self._on_failure(f"{place_of(message)} cannot be taken to its end: {_line(error)}")
             return
         if self._broken:
             return
@@ -234,10 +234,6 @@ def _drop_content(event: faust.EventT[Any]) -> None:
     event.value = event.message.value = None
     event.key = event.message.key = None
     event.headers = event.message.headers = {}
-
-
-def _place(message: Incoming) -> str:
-    return f"{message.topic}/{message.partition}@{message.offset}"
 
 
 def _line(error: Exception) -> str:

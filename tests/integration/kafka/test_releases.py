@@ -189,14 +189,19 @@ async def test_what_triton_does_not_serve_waits(announcements: Announcements) ->
 
 
 async def test_a_null_value_retires_a_task(announcements: Announcements) -> None:
-    """A task that is taken back stops, the others go on; after the last one nothing is live."""
+    """A task that is taken back stops, the others go on; after the last one nothing is live. Removals still
+    know of it."""
     announcements.served = {("track-genres", 1), ("track-moods", 1)}
     await announcements.announce(release(1), release(1, "moods"))
     async with announcements.follower() as follower:
         await announcements.write("track:genres", None)
         await until(lambda: live(follower) == {"moods": (1, 1)})
+        assert follower.tasks(Kind.TRACK) == ("genres", "moods")
+        assert follower.tasks(Kind.EVENT) == ()
         await announcements.write("track:moods", None)
         await until(lambda: follower.live(Kind.TRACK) is None)
+    async with announcements.follower() as follower:
+        assert follower.tasks(Kind.TRACK) == ("genres", "moods")
     assert announcements.shown("genrestream_release_live") == []
 
 
