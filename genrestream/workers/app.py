@@ -7,6 +7,7 @@ may be committed). From the label topic, cache_view.py copies to Redis (cache.py
 
 import asyncio
 import logging
+import math
 import os
 import signal
 import threading
@@ -15,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NoReturn, Self
+from typing import NoReturn
 
 import uvloop
 from faust.types import TP
@@ -27,7 +28,12 @@ from genrestream.kafka_records import read_any_header_name
 from genrestream.schemas import Kind
 from genrestream.workers.budget import Budget
 from genrestream.workers.dead_letters import StormLimit
-from genrestream.workers.errors import CacheAccessError, KafkaUnavailableError, PortUnavailableError
+from genrestream.workers.errors import (
+    CacheAccessError,
+    DeliveryImpossibleError,
+    KafkaUnavailableError,
+    PortUnavailableError,
+)
 from genrestream.workers.faust_app import FaustService, build_faust
 from genrestream.workers.health import Health, HealthServer
 from genrestream.workers.intake import Incoming, is_replay
@@ -45,7 +51,8 @@ log = logging.getLogger(__name__)
 
 WATCH_EVERY_S = 1.0
 """How often lag and liveness are looked at."""
-
+LOOK_S = 2.0
+"""For Triton's answer whether it is ready."""
 
 FAILED_DRAIN_S = 1.0
 FORCED_EXIT_AFTER_S = 15.0
@@ -79,10 +86,15 @@ def run_worker(
             logging.getLogger(chatty).setLevel(logging.WARNING)
     keep_freed_memory()
     read_any_header_name()
-    with _ForcedExit() as forced_exit, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            runner.run(_run(settings, kafka_bootstrap, redis_url, triton_url, security, forced_exit))
-        except (CacheAccessError, KafkaUnavailableError, PortUnavailableError) as error:
+            runner.run(_run(settings, kafka_bootstrap, redis_url, triton_url, security))
+        except (
+            CacheAccessError,
+            DeliveryImpossibleError,
+            KafkaUnavailableError,
+            PortUnavailableError,
+        ) as error:
             raise WorkerFailure(str(error)) from error
 
 
@@ -92,9 +104,10 @@ async def _run(
     redis_url: str,
     triton_url: str,
     security: Security,
-    forced_exit: "_ForcedExit",
 ) -> None:
-    stop = _Stop()
+    forced_exit = _ForcedExit()
+    # From the signal on, and not from the end of the start: what is started may hang as well.
+    stop = _Stop(asked=lambda: forced_exit.arm(settings.drain_deadline_s + FORCED_EXIT_AFTER_S))
     metrics = WorkerMetrics(__version__)
     # One that is away is waited for; one that refuses will go on refusing.
     if (refusal := await triton_refusal(triton_url, security.triton)) is not None:
@@ -125,7 +138,7 @@ async def _run(
         )
         ledger = consumption.ledger
         metrics.watch_tasks(lambda: len(asyncio.all_tasks()))
-        metrics.watch_in_flight(lambda: ledger.in_flight, ledger.oldest_age_s)
+        metrics.watch_in_flight(lambda: ledger.in_flight, consumption.oldest_age_s)
         service = FaustService(
             build_faust(
                 group=settings.group,
@@ -147,17 +160,17 @@ async def _run(
         health = Health(
             not_ready=lambda: _not_ready(service, parts.releases, triton, settings.kinds),
             not_alive=lambda: _stuck(
-                min(ledger.oldest_age_s(), time.monotonic() - metrics.retried_s), settings.stuck_after_s
+                min(consumption.oldest_age_s(), time.monotonic() - metrics.retried_s), settings.stuck_after_s
             ),
         )
         metrics.watch_ready(lambda: not health.not_ready())
         server = await stack.enter_async_context(
             HealthServer(settings.http_host, settings.http_port, metrics.registry, health)
         )
-        await service.start()
-        collect_rarely()
-        log.info("worker %s reads; metrics and health at http://%s", settings.name, server.address)
         try:
+            await service.start()
+            collect_rarely()
+            log.info("worker %s reads; metrics and health at http://%s", settings.name, server.address)
             await _until_told(stop, service, metrics, triton)
         finally:
             # Who cannot deliver need not wait for what is in flight.
@@ -176,24 +189,21 @@ class _ForcedExit:
     """Ends the process at a stated time should it not have ended by itself.
 
     Faust and its clients swallow cancellations, so a Kafka that hangs could hold a worker for ever. Ending in
-    the middle is safe: what is not committed is read again.
+    the middle is safe: what is not committed is read again. It is never called off: at its end, Python waits
+    for the threads that read and hash files, however long one of them hangs.
     """
 
     def __init__(self) -> None:
-        self._timer: threading.Timer | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._at_s = math.inf
 
     def arm(self, after_s: float) -> None:
-        """Set the time, counted from now."""
-        self._timer = threading.Timer(after_s, _exit_by_force)
-        self._timer.daemon = True
-        self._timer.start()
+        """Set the time, counted from now, unless it is set to an earlier one."""
+        at_s = time.monotonic() + after_s
+        if at_s < self._at_s:
+            self._at_s = at_s
+            timer = threading.Timer(after_s, _exit_by_force)
+            timer.daemon = True
+            timer.start()
 
 
 def _exit_by_force() -> NoReturn:
@@ -204,11 +214,17 @@ def _exit_by_force() -> NoReturn:
 class _Stop:
     """Why the worker stops: asked to, or because it cannot go on."""
 
-    def __init__(self) -> None:
+    def __init__(self, asked: Callable[[], None]) -> None:
+        """`asked` is called when the worker is asked to stop."""
         self.wanted = asyncio.Event()
         self.failure: str | None = None
+        self._asked = asked
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, self.wanted.set)
+            asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
+
+    def _on_signal(self) -> None:
+        self.wanted.set()
+        self._asked()
 
     def fail(self, reason: str) -> None:
         """Stop, with the first reason told as the worker's last words."""
@@ -224,8 +240,12 @@ class _Watched:
         self.answers = False
 
     async def look(self) -> None:
-        """Ask now."""
-        self.answers = await self._ask()
+        """Ask now, for `LOOK_S` at most: who answers later does not serve."""
+        try:
+            async with asyncio.timeout(LOOK_S):
+                self.answers = await self._ask()
+        except TimeoutError:
+            self.answers = False
 
 
 async def _until_told(stop: _Stop, service: FaustService, metrics: WorkerMetrics, triton: _Watched) -> None:

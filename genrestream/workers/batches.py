@@ -65,14 +65,16 @@ class MicroBatcher(Generic[T, R]):
     async def _finish(self, batch: list[tuple[T, asyncio.Future[R]]]) -> None:
         try:
             results = await self._run([item for item, _ in batch])
+            for (_, result), value in zip(batch, results, strict=True):
+                if not result.done():
+                    result.set_result(value)
         except Exception as error:  # noqa: BLE001 - handed to every caller of the batch
             for _, result in batch:
                 if not result.done():
                     result.set_exception(error)
-        else:
-            for (_, result), value in zip(batch, results, strict=True):
-                if not result.done():
-                    result.set_result(value)
         finally:
+            for _, result in batch:
+                # Only where the batch itself was cancelled: nobody waits for it for ever.
+                result.cancel()
             self._free_batches += 1
             self._start()

@@ -6,7 +6,22 @@
 -- Returns 'written', 'stale' or 'unchanged'.
 local offset, id, sets = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 
-local removed_offset = tonumber(redis.call('GET', KEYS[3]) or '-1')
+-- Offset, sequence and labels of a state; nothing of what is none of ours, which counts as absent.
+local function parse(state)
+  local item_offset, release_sequence, labels = string.match(state, '^(%d+):(%d+):(.*)$')
+  local ok, decoded = pcall(cjson.decode, labels or '')
+  if not ok or type(decoded) ~= 'table' then
+    return nil, nil, {}
+  end
+  for _, label in ipairs(decoded) do
+    if type(label) ~= 'string' then
+      return nil, nil, {}
+    end
+  end
+  return tonumber(item_offset), tonumber(release_sequence), decoded
+end
+
+local removed_offset = tonumber(redis.call('GET', KEYS[3]) or '-1') or -1
 if offset < removed_offset then
   return 'stale'
 end
@@ -18,11 +33,11 @@ redis.call('SET', KEYS[3], ARGV[1], 'EX', ARGV[4])
 local states = redis.call('HGETALL', KEYS[2])
 local kept = 0
 for i = 1, #states, 2 do
-  local item_offset, labels = string.match(states[i + 1], '^(%d+):%d+:(.*)$')
-  if tonumber(item_offset) > offset then
+  local item_offset, _, labels = parse(states[i + 1])
+  if item_offset and item_offset > offset then
     kept = kept + 1
   else
-    for _, label in ipairs(cjson.decode(labels)) do
+    for _, label in ipairs(labels) do
       redis.call('ZREM', sets .. states[i] .. ':' .. label, id)
     end
     redis.call('HDEL', KEYS[1], states[i])

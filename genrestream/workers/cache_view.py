@@ -182,16 +182,26 @@ class CacheView:
             except Exception:
                 log.exception("cannot follow %s for the cache", LABELS.name)
             attempt += 1
-            self._metrics.count_retry("kafka")
+            self._metrics.count_retry("kafka", holds_items=False)
             await asyncio.sleep(BACKOFF.delay_s(attempt))
 
     async def _step(self) -> None:
+        consumer = self._consumer
         async with asyncio.timeout(READ_S):
-            batches = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=MAX_RECORDS)
+            batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=MAX_RECORDS)
         messages = [message for batch in batches.values() for message in batch]
         self._in_hand = len(messages)
-        await self._write(messages)
-        self._in_hand = 0
+        try:
+            await self._write(messages)
+        except BaseException:
+            # The reading has passed them: without this, the next commit would too.
+            mine = consumer.assignment()
+            for partition, batch in batches.items():
+                if partition in mine:
+                    consumer.seek(partition, batch[0].offset)
+            raise
+        finally:
+            self._in_hand = 0
         self._written |= {partition: batch[-1].offset + 1 for partition, batch in batches.items()}
         if time.monotonic() - self._committed_s >= COMMIT_EVERY_S:
             await self._commit()
@@ -211,7 +221,7 @@ class CacheView:
             ]
             if messages:
                 attempt += 1
-                self._metrics.count_retry("redis")
+                self._metrics.count_retry("redis", holds_items=False)
                 await asyncio.sleep(BACKOFF.delay_s(attempt))
 
     async def _commit(self) -> None:

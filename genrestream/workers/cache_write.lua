@@ -10,13 +10,23 @@
 local task, offset, sequence, record = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local id, sets, ttl_s = ARGV[5], ARGV[6], tonumber(ARGV[7])
 
+-- Offset, sequence and labels of a state; nothing of what is none of ours, which counts as absent.
 local function parse(state)
   local item_offset, release_sequence, labels = string.match(state, '^(%d+):(%d+):(.*)$')
-  return tonumber(item_offset), tonumber(release_sequence), cjson.decode(labels)
+  local ok, decoded = pcall(cjson.decode, labels or '')
+  if not ok or type(decoded) ~= 'table' then
+    return nil, nil, {}
+  end
+  for _, label in ipairs(decoded) do
+    if type(label) ~= 'string' then
+      return nil, nil, {}
+    end
+  end
+  return tonumber(item_offset), tonumber(release_sequence), decoded
 end
 
-local removed_offset = redis.call('GET', KEYS[3])
-if removed_offset and offset <= tonumber(removed_offset) then
+local removed_offset = tonumber(redis.call('GET', KEYS[3]) or '-1')
+if removed_offset and offset <= removed_offset then
   return 'stale'
 end
 local state = redis.call('HGET', KEYS[2], task)
@@ -24,7 +34,7 @@ local old_labels = {}
 if state then
   local old_offset, old_sequence
   old_offset, old_sequence, old_labels = parse(state)
-  if offset < old_offset or (offset == old_offset and sequence < old_sequence) then
+  if old_offset and (offset < old_offset or (offset == old_offset and sequence < old_sequence)) then
     return 'stale'
   end
   -- The state outlives the record, so an equal revision may have to be written again.
@@ -54,15 +64,15 @@ local now_s = tonumber(redis.call('TIME')[1])
 redis.call('ZADD', KEYS[4], now_s + ttl_s, id)
 
 -- An item whose labels expired leaves the sets of its labels. Two a write keeps up, since each write makes at
--- most one item expire later on.
+-- most one item expire later on. What is none of ours among them holds up nobody else's write.
 local labels_prefix, state_prefix = string.sub(KEYS[1], 1, -#id - 1), string.sub(KEYS[2], 1, -#id - 1)
 for _, expired in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now_s, 'LIMIT', 0, 2)) do
   if redis.call('EXISTS', labels_prefix .. expired) == 0 then
-    local states = redis.call('HGETALL', state_prefix .. expired)
+    local states = redis.pcall('HGETALL', state_prefix .. expired)
     for i = 1, #states, 2 do
       local _, _, its_labels = parse(states[i + 1])
       for _, label in ipairs(its_labels) do
-        redis.call('ZREM', sets .. states[i] .. ':' .. label, expired)
+        redis.pcall('ZREM', sets .. states[i] .. ':' .. label, expired)
       end
     end
     redis.call('DEL', state_prefix .. expired)

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, cast
 import faust
 from faust.auth import SASLCredentials, SSLCredentials
 from faust.transport.drivers.aiokafka import Consumer
-from faust.types import TP
+from faust.types import TP, Message
 
 from genrestream.schemas import Kind
 from genrestream.schemas.topics import INPUT_TOPICS, MAX_ITEM_BYTES
@@ -37,9 +37,6 @@ class DrainingApp(faust.App):
     """Told the offsets that were committed: of each partition, the next one to be read."""
     rebalance_drain_s: float = 10.0
     stop_drain_s: float = 20.0
-    gave_up = 0
-    """Messages that were in flight when the time for a drain was over. They are not committed: they are read
-    again, by this worker or another, and their labels carry the same revision."""
 
     async def wait_for_in_flight(self, consumer: faust.types.transports.ConsumerT) -> None:
         """Return once what was in flight is committed, or given up."""
@@ -54,11 +51,11 @@ class DrainingApp(faust.App):
             end.cancel()
 
     def _give_up(self, consumer: faust.types.transports.ConsumerT, drain_s: float) -> None:
-        # Waiting on at a rebalance would cost the membership.
+        # Waiting on at a rebalance would cost the membership. What is not committed is read again, by this
+        # worker or another, and its labels carry the same revision.
         log.warning(
             "%d messages still in flight after %g s: they are read again", len(consumer.unacked), drain_s
         )
-        self.gave_up += len(consumer.unacked)
         consumer.unacked.clear()
 
 
@@ -80,6 +77,16 @@ class CommittingConsumer(Consumer):
             app.flow_control.clear()
             await app.wait_for_in_flight(self)
         await super().on_partitions_revoked(revoked)
+
+    def ack(self, message: Message) -> bool:
+        """Note that the message is done; not if it is of an assignment that is over.
+
+        Whatever its partition's owner reads now, Faust would commit behind it.
+        """
+        if message.generation_id != self.app.consumer_generation_id:
+            return False
+        acknowledged: bool = super().ack(message)
+        return acknowledged
 
     async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
         done: bool = await super()._commit_offsets(offsets, start_new_transaction)
@@ -187,20 +194,27 @@ class FaustService:
         self._app = app
         self._commit_wanted = commit_wanted
         self._committing: asyncio.Task[NoReturn] | None = None
+        self._reads = False
         logging.getLogger("faust.transport.drivers.aiokafka").addFilter(_count_what_is_waited_for)
 
     async def start(self) -> None:
         """Join the group and begin to read."""
         self._app.finalize()
         await self._app.start()
+        # Its `started` is true from the beginning of the start, when there is no consumer to be asked yet.
+        self._reads = True
         self._committing = asyncio.create_task(self._commit_when_wanted())
 
     async def _commit_when_wanted(self) -> NoReturn:
         while True:
             await self._commit_wanted.wait()
             self._commit_wanted.clear()
-            if self._app.started and not self._app.rebalancing:
-                await self._app.consumer.commit()
+            if not self._app.rebalancing:
+                try:
+                    await self._app.consumer.commit()
+                except Exception:
+                    # It is committed again at the next wish, and every interval.
+                    log.exception("cannot commit at once")
             await asyncio.sleep(COMMIT_SPACING_S)
 
     async def wait_for_crash(self) -> BaseException | None:
@@ -209,8 +223,9 @@ class FaustService:
         reason: BaseException | None = self._app.crash_reason
         return reason
 
-    async def stop(self, drain_s: float) -> bool:
-        """Drain what is in flight, commit, leave; False when some of that was not done in time."""
+    async def stop(self, drain_s: float) -> None:
+        """Drain what is in flight, commit, leave, as far as that can be done in time."""
+        self._reads = False
         self._app.stop_drain_s = drain_s
         if self._committing is not None:
             self._committing.cancel()
@@ -219,22 +234,27 @@ class FaustService:
         await asyncio.wait({stopping}, timeout=drain_s + CLOSING_S)
         if stopping.done():
             stopping.result()
-        return stopping.done() and not self._app.gave_up
 
     def assignment(self) -> set[TP]:
         """The partitions that this worker reads now; empty during a rebalance."""
-        if self._app.rebalancing or not self._app.started:
+        if self._app.rebalancing or not self._reads:
             return set()
         assigned: set[TP] = self._app.consumer.assignment()
         return assigned
 
     def lag(self) -> dict[TP, int]:
-        """Messages of each assigned partition that are not committed yet, as far as is known."""
+        """Messages of each assigned partition that are not committed yet, as far as is known.
+
+        Before the first commit ever of a partition: those that are not read yet.
+        """
         consumer = cast(Consumer, self._app.consumer)
         lags: dict[TP, int] = {}
         for partition in self.assignment():
             end = consumer.highwater(partition)
-            done = consumer._committed_offset.get(partition)  # noqa: SLF001 - Faust shows it nowhere else
+            # Faust shows them nowhere else.
+            done = consumer._committed_offset.get(partition)  # noqa: SLF001
+            if done is None and (read := consumer._read_offset.get(partition)) is not None:  # noqa: SLF001
+                done = read + 1
             if end is not None and done is not None:
                 lags[partition] = max(0, end - done)
         return lags

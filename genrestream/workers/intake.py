@@ -64,7 +64,6 @@ class Arrived:
     """The offset that orders versions of the item: its own, or the first one of a replayed item."""
     arrived_at: datetime
     all_scores: bool
-    event_id: str | None
     replay: Replay | None = None
     force: bool = False
     """Label it anew, although its earlier labels may still be right."""
@@ -76,10 +75,7 @@ class Removal:
 
     kind: Kind
     item_id: str
-    position: SourcePosition
     item_offset: int
-    arrived_at: datetime
-    event_id: str | None
     replay: Replay | None = None
 
 
@@ -94,11 +90,8 @@ def take_in(message: Incoming, max_item_bytes: int = MAX_ITEM_BYTES) -> Arrived 
         raise Rejected(DeadLetterCode.WRONG_TOPIC, f"{message.topic} is no topic of catalogue items")
     replay = _replay(message)
     item_offset = message.offset if replay is None else replay.first_offset
-    position = SourcePosition(topic=message.topic, partition=message.partition, offset=message.offset)
-    arrived_at = _arrived_at(message)
-    event_id = event_id_of(message.headers)
     if message.value is None:
-        return Removal(kind, _removed_id(message.key), position, item_offset, arrived_at, event_id, replay)
+        return Removal(kind, _removed_id(message.key), item_offset, replay)
     if len(message.value) > max_item_bytes:
         raise Rejected(
             DeadLetterCode.OVERSIZED_MESSAGE,
@@ -114,11 +107,10 @@ def take_in(message: Incoming, max_item_bytes: int = MAX_ITEM_BYTES) -> Arrived 
         )
     return Arrived(
         item,
-        position,
+        SourcePosition(topic=message.topic, partition=message.partition, offset=message.offset),
         item_offset,
-        arrived_at,
+        _arrived_at(message),
         all_scores=_asks_for(message, ALL_SCORES),
-        event_id=event_id,
         replay=replay,
         force=_asks_for(message, FORCE),
     )
@@ -177,6 +169,13 @@ def _removed_id(key: bytes | None) -> str:
         return _ITEM_ID.validate_python(key.decode())
     except (UnicodeDecodeError, ValidationError):
         raise Rejected(DeadLetterCode.KEY_MISMATCH, f"the key {_shown(key)} is no item id") from None
+
+
+def place_of(message: Incoming) -> str:
+    """Where the message is, and the producer's own name of it where it has one; for logs."""
+    event_id = event_id_of(message.headers)
+    named = "" if event_id is None else f" (ce_id {_shown(event_id)})"
+    return f"{message.topic}/{message.partition}@{message.offset}{named}"
 
 
 def is_replay(message: Incoming) -> bool:

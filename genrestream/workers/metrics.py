@@ -139,7 +139,7 @@ BATCH_ITEMS = Metric("genrestream_batch_items", "histogram", "Items in a micro-b
 FEATURE_RESTARTS = Metric(
     "genrestream_feature_process_restarts_total",
     "counter",
-    "Feature processes replaced because a decoder crashed, missed its deadline or took too much memory.",
+    "Feature processes replaced: they crashed, also at rest, missed a deadline or took too much memory.",
     {"reason": (MissingReason.CRASHED, MissingReason.TIMEOUT, MissingReason.TOO_LARGE)},
 )
 TASKS = Metric("genrestream_tasks", "gauge", "Tasks of the event loop.")
@@ -199,7 +199,8 @@ class WorkerMetrics:
         self._cache_writes: Counter = made[CACHE_WRITES.name]
         self._cache_lag: Gauge = made[CACHE_LAG.name]
         self.retried_s = time.monotonic()
-        """When an attempt failed last, by the monotonic clock: who waits for a server is not stuck."""
+        """When an attempt failed last that messages in flight wait for, by the monotonic clock: who waits for
+        a server is not stuck."""
         self._media_bytes: Counter = made[MEDIA_BYTES.name]
         self._batch_items: Histogram = made[BATCH_ITEMS.name]
         self._feature_restarts: Counter = made[FEATURE_RESTARTS.name]
@@ -255,9 +256,10 @@ class WorkerMetrics:
         """The partition is another worker's now."""
         self._lag.remove(topic, partition)
 
-    def count_retry(self, target: Retried) -> None:
-        """An attempt failed and is made again."""
-        self.retried_s = time.monotonic()
+    def count_retry(self, target: Retried, *, holds_items: bool = True) -> None:
+        """An attempt failed and is made again; unless told otherwise, messages in flight wait for it."""
+        if holds_items:
+            self.retried_s = time.monotonic()
         self._retries.labels(target).inc()
 
     def count_dead_letter(self, code: DeadLetterCode) -> None:

@@ -64,7 +64,8 @@ async def open_parts(
                 ),
                 allowed_root=settings.media_root,
                 addresses=AddressPolicy(settings.media_allowed_networks, settings.media_ports),
-                on_retry=lambda: metrics.count_retry("media"),
+                # One medium's attempts end in seconds: the item then goes on without it.
+                on_retry=lambda: metrics.count_retry("media", holds_items=False),
                 allowed_buckets=settings.media_buckets,
             )
         )

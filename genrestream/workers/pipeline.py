@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from genrestream.schemas import (
     DeadLetter,
     DeadLetterCode,
+    Item,
     Kind,
     LabelRecord,
     Modality,
@@ -26,7 +27,7 @@ from genrestream.schemas.headers import earlier_attempts
 from genrestream.schemas.topics import KIND_OF_TOPIC, MAX_ITEM_BYTES
 from genrestream.workers.batches import MicroBatcher
 from genrestream.workers.breaker import BreakerLimits, BreakerOpenError, Breakers
-from genrestream.workers.budget import MediaRoom
+from genrestream.workers.budget import HeldMedia, MediaRoom
 from genrestream.workers.earlier import answer_again, content_hash
 from genrestream.workers.errors import (
     DeliveryImpossibleError,
@@ -35,8 +36,8 @@ from genrestream.workers.errors import (
     Rejected,
 )
 from genrestream.workers.features.content import Content, Extraction
-from genrestream.workers.gather import gather, references
-from genrestream.workers.intake import Arrived, Incoming, Removal, Replay, take_in
+from genrestream.workers.gather import Gathered, gather, references
+from genrestream.workers.intake import Arrived, Incoming, Removal, Replay, place_of, take_in
 from genrestream.workers.live import LiveKind
 from genrestream.workers.metrics import Retried, WorkerMetrics
 from genrestream.workers.observe import Stage, Timer
@@ -109,6 +110,10 @@ class _Work:
     live: LiveKind
 
 
+_Answer = Scored | Rejected | LiveKind
+"""What comes of a work; where the releases changed meanwhile, those by which it is to set out again."""
+
+
 class Pipeline:
     """Takes messages of the input topics to their end."""
 
@@ -154,7 +159,7 @@ class Pipeline:
             raise
         except Exception as error:
             # A fault of ours costs one item and not the partition; it is counted, logged, replayable.
-            log.exception("%s/%d@%d failed", message.topic, message.partition, message.offset)
+            log.exception("%s failed", place_of(message))
             text = f"{type(error).__name__}: {error}"
             outcome = await self._bury(message, Rejected(DeadLetterCode.INTERNAL_ERROR, text))
         self._metrics.count_item(KIND_OF_TOPIC[message.topic], outcome)
@@ -176,8 +181,7 @@ class Pipeline:
             message.topic, message.partition, message.key or b"", offsets, replay.first_offset
         )
         if newer is not None:
-            place = f"{message.topic}/{message.partition}"
-            log.info("%s@%d replays an item superseded at %d", place, message.offset, newer)
+            log.info("%s replays an item superseded at %d", place_of(message), newer)
         return newer is not None
 
     async def _label(self, arrival: Arrived, turn: Turn) -> Outcome:
@@ -202,12 +206,16 @@ class Pipeline:
 
     async def _label_anew(self, arrival: Arrived, live: LiveKind, content: str) -> list[LabelRecord]:
         item = arrival.item
-        async with self._media_room.hold(references(item, live)) as held:
-            with self._timer.stage(Stage.MEDIA):
-                gathered = await gather(item, live, self._to.media)
-            held.are(len(gathered.content.image or b"") + len(gathered.content.audio or b""))
-            self._count_media(gathered.content)
-            scored = await self._batchers[item.kind].submit(_Work(gathered.content, live))
+        async with self._media_room.hold(references(item, live)) as room:
+            gathered = await self._gather(item, live, room)
+            heard = live.modalities
+            while isinstance(
+                scored := await self._batchers[item.kind].submit(_Work(gathered.content, live)), LiveKind
+            ):
+                live = scored
+                if not live.modalities <= heard:
+                    gathered = await self._gather(item, live, room)
+                    heard = live.modalities
         if isinstance(scored, Rejected):
             raise scored
         missing = {**scored.extraction.missing, **gathered.missing}
@@ -216,9 +224,17 @@ class Pipeline:
             raise nothing_left(item.kind, missing)
         return records
 
+    async def _gather(self, item: Item, live: LiveKind, room: HeldMedia) -> Gathered:
+        with self._timer.stage(Stage.MEDIA):
+            gathered = await gather(item, live, self._to.media)
+        room.are(len(gathered.content.image or b"") + len(gathered.content.audio or b""))
+        self._count_media(gathered.content)
+        return gathered
+
     async def _remove(self, removal: Removal, turn: Turn) -> Outcome:
         live = await self._live(removal.kind)
-        tasks = [running.release.task for running in live.releases]
+        # What a retired task said of the item is in the topic still.
+        tasks = self._to.releases.tasks(removal.kind)
         sequence = max(running.sequence for running in live.releases)
         await turn.wait()
         revision = Revision(removal.item_offset, sequence)
@@ -242,6 +258,7 @@ class Pipeline:
         with self._timer.stage(Stage.PUBLISH):
             await self._to.dead_letters.publish(letter)
         self._metrics.count_dead_letter(rejected.code)
+        log.info("%s is a dead letter: %s", place_of(message), rejected.code)
         return Outcome.DEAD_LETTERED
 
     async def _live(self, kind: Kind) -> LiveKind:
@@ -253,28 +270,28 @@ class Pipeline:
             await asyncio.sleep(self._backoff.delay_s(attempt))
         return live
 
-    async def _score(self, works: Sequence[_Work]) -> list[Scored | Rejected]:
+    async def _score(self, works: Sequence[_Work]) -> list[_Answer]:
         """Score a micro-batch; when releases changed in its middle, each part by its own."""
         self._metrics.observe_batch(works[0].live.kind, len(works))
-        results: dict[int, Scored | Rejected] = {}
+        results: dict[int, _Answer] = {}
         for live in {id(work.live): work.live for work in works}.values():
             rows = [row for row, work in enumerate(works) if work.live is live]
             scored = await self._score_together([works[row].content for row in rows], live)
             results.update(zip(rows, scored, strict=True))
         return [results[row] for row in range(len(works))]
 
-    async def _score_together(
-        self, contents: Sequence[Content], live: LiveKind
-    ) -> Sequence[Scored | Rejected]:
+    async def _score_together(self, contents: Sequence[Content], live: LiveKind) -> Sequence[_Answer]:
         media = await SharedMedia.look_up(contents, live, self._to.embeddings)
         with self._timer.stage(Stage.FEATURES):
             extracted = await self._to.features.extract(media.to_extract(), live.plan)
         try:
-            scored = await self._score_patiently(contents, media.complete(extracted), live)
+            scored = await self._score_patiently(media.complete(extracted), live)
         except InferenceRejected as error:
             if len(contents) == 1:
                 return [Rejected(DeadLetterCode.INFERENCE_REJECTED, str(error))]
         else:
+            if isinstance(scored, LiveKind):
+                return [scored] * len(contents)
             self._metrics.count_shared(media.counts())
             self._to.embeddings.keep(media.fresh(scored))
             return scored
@@ -282,8 +299,8 @@ class Pipeline:
         return [(await self._score_together([content], live))[0] for content in contents]
 
     async def _score_patiently(
-        self, contents: Sequence[Content], extractions: Sequence[Extraction], live: LiveKind
-    ) -> Sequence[Scored | Rejected]:
+        self, extractions: Sequence[Extraction], live: LiveKind
+    ) -> Sequence[Scored] | LiveKind:
         """Try until Triton answers: nothing is dead-lettered because a server is away."""
         attempt = 0
         while True:
@@ -300,8 +317,8 @@ class Pipeline:
             await asyncio.sleep(delay_s)
             newer = self._to.releases.live(live.kind)
             if newer is not None and newer is not live:
-                # What was asked for may be gone for good: go on with what is live now.
-                return await self._score_together(contents, newer)
+                # What was asked for may be gone for good.
+                return newer
 
     def _count_media(self, content: Content) -> None:
         for modality, data in ((Modality.IMAGE, content.image), (Modality.AUDIO, content.audio)):
@@ -310,7 +327,7 @@ class Pipeline:
 
     def _observe(self, records: Sequence[LabelRecord]) -> None:
         first = records[0]
-        seconds = (first.labelled_at - first.arrived_at).total_seconds()
+        seconds = (self._clock() - first.arrived_at).total_seconds()
         self._metrics.observe_arrival_to_label(first.kind, max(0.0, seconds))
         for missing in first.modalities_missing:
             self._metrics.count_missing(missing.modality, missing.reason)

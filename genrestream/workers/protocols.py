@@ -158,3 +158,7 @@ class Releases(Protocol):
     def live(self, kind: Kind) -> "LiveKind | None":
         """The kind's live releases, or None while none is known."""
         ...
+
+    def tasks(self, kind: Kind) -> Sequence[str]:
+        """The kind's tasks by name, also the retired ones, as far as Kafka still tells of them."""
+        ...

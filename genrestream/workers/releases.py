@@ -23,7 +23,7 @@ from genrestream.schemas import Kind, Release, ReleaseAnnouncement
 from genrestream.schemas.releases import release_key
 from genrestream.schemas.topics import RELEASES
 from genrestream.workers.errors import KafkaUnavailableError
-from genrestream.workers.live import LiveKind, LiveRelease
+from genrestream.workers.live import EncoderKey, LiveKind, LiveRelease
 from genrestream.workers.metrics import WorkerMetrics
 from genrestream.workers.producer import kafka_reason
 from genrestream.workers.release_switch import switch
@@ -62,8 +62,11 @@ class ReleaseFollower:
         self._security = security or {}
         self._consumer: AIOKafkaConsumer | None = None
         self._following: asyncio.Task[None] | None = None
+        self._closing = False
         self._announced: dict[Kind, dict[str, LiveRelease]] = defaultdict(dict)
+        self._tasks: dict[Kind, set[str]] = defaultdict(set)
         self._unreadable: dict[str, str] = {}
+        self._verified: set[EncoderKey] = set()
         self._applied = 0
         self._new_applied = asyncio.Event()
         self._live: dict[Kind, LiveKind] = {}
@@ -72,6 +75,13 @@ class ReleaseFollower:
     def live(self, kind: Kind) -> LiveKind | None:
         """What is live for the kind, None while nothing is."""
         return self._live.get(kind)
+
+    def tasks(self, kind: Kind) -> tuple[str, ...]:
+        """The kind's tasks by name, also the retired ones, as far as the topic still tells of them.
+
+        A retirement is compacted away like any null value, a day after it at the earliest.
+        """
+        return tuple(sorted(self._tasks[kind]))
 
     @property
     def pending(self) -> tuple[str, ...]:
@@ -135,6 +145,7 @@ class ReleaseFollower:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._closing = True
         if self._following is not None:
             self._following.cancel()
             await asyncio.gather(self._following, return_exceptions=True)
@@ -153,14 +164,25 @@ class ReleaseFollower:
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
         attempt = 0
         retry_at_s = time.monotonic()
-        while True:
+        noted = False
+        # Being cancelled may not be enough: aiokafka's `wait_for` can swallow it.
+        while not self._closing:
             try:
-                if await self._poll(consumer):
+                # What is noted and could not be applied is not polled again.
+                if not noted and (noted := await self._poll(consumer)):
                     attempt = 0
-                elif not self._pending or time.monotonic() < retry_at_s:
+                if not noted and (not self._pending or time.monotonic() < retry_at_s):
                     continue
                 await self._apply()
                 await self._note_applied(consumer)
+                noted = False
+            except asyncio.CancelledError:
+                if self._closing:
+                    raise
+                # Not ours: aiokafka cancels what waits for a connection that it gives up.
+                log.warning("cannot follow releases, trying again: a request was given up")
+                self._metrics.count_retry("releases")
+                await asyncio.sleep(RETRY.longest_s)
             except Exception:
                 # What is live stays live; a worker that labels must not stop for what it cannot follow.
                 log.exception("cannot follow releases, trying again")
@@ -185,6 +207,9 @@ class ReleaseFollower:
         """Note an announcement. One that cannot be read changes nothing that runs."""
         key = (record.key or b"").decode("utf-8", "replace")
         self._unreadable.pop(key, None)
+        kind_name, _, named = key.partition(":")
+        if named and kind_name in tuple(Kind):
+            self._tasks[Kind(kind_name)].add(named)
         if record.value is None:
             for kind, tasks in self._announced.items():
                 for task in [task for task in tasks if release_key(kind, task) == key]:
@@ -222,8 +247,12 @@ class ReleaseFollower:
                 return f"Triton does not serve {model} version {version}"
         try:
             for encoder in release.encoders.values():
-                # The tokenizers that workers read must be those of the release.
-                await asyncio.to_thread(self._repository.verify, encoder.model, encoder.version)
+                key = encoder.model, encoder.version
+                if key not in self._verified:
+                    # The tokenizers that workers read must be those of the release. Once: a version's files
+                    # stay as they are, and are gigabytes to hash.
+                    await asyncio.to_thread(self._repository.verify, *key)
+                    self._verified.add(key)
         except RepositoryError as error:
             return str(error)
         return None

@@ -94,9 +94,11 @@ class WorkerSettings(BaseSettings):
     max_message_bytes: int = Field(
         default=MAX_ITEM_BYTES, ge=1024, description="A larger message is a dead letter."
     )
-    max_in_flight_items: int = Field(default=384, ge=1, description="Messages between arrival and commit.")
+    max_in_flight_items: int = Field(default=384, ge=1, description="Messages worked on at the same time.")
     max_in_flight_bytes: int = Field(
-        default=96 * 1024 * 1024, ge=MAX_ITEM_BYTES, description="The same, in bytes of messages."
+        default=96 * 1024 * 1024,
+        ge=MAX_ITEM_BYTES,
+        description="The same, in bytes of messages: what is done and not committed yet keeps no content.",
     )
     max_media_bytes_in_flight: int = Field(
         default=DEFAULT_MEDIA_BYTES,

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genrestream.schemas import Modality
-from genrestream.workers.errors import Rejected
 from genrestream.workers.features.content import Content, Embedded, Extraction, FeatureTensor, modality_of
 from genrestream.workers.live import EncoderKey, LiveKind
 from genrestream.workers.protocols import EmbeddingName, EmbeddingStore
@@ -76,13 +75,12 @@ class SharedMedia:
             for row, extraction in enumerate(extractions)
         ]
 
-    def fresh(self, scored: Sequence[Scored | Rejected]) -> dict[EmbeddingName, NDArray[np.float32]]:
+    def fresh(self, scored: Sequence[Scored]) -> dict[EmbeddingName, NDArray[np.float32]]:
         """The embeddings that were made for this batch, to be kept."""
         made: dict[EmbeddingName, NDArray[np.float32]] = {}
         for medium, row in self.first.items():
             one = scored[row]
-            # Scored by other releases meanwhile, it has the embeddings of other encoders.
-            if isinstance(one, Scored) and one.live is self.live and medium[0] not in one.extraction.missing:
+            if medium[0] not in one.extraction.missing:
                 made |= {name: one.embeddings[key] for key, name in _names(medium, self.live).items()}
         return made
 

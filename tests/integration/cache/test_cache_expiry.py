@@ -49,6 +49,21 @@ async def test_expired_items_leave_the_sets(cache: RedisCache, redis: Redis, rec
     assert await redis.keys("revisions:v1:podcast:t[012]") == []
 
 
+async def test_a_damaged_state_of_an_expired_item_holds_up_no_other_write(
+    cache: RedisCache, redis: Redis, record: Record
+) -> None:
+    """Claim: the sweep passes over what is none of ours, and the damaged items do not come again."""
+    for n in range(3):
+        await cache.write(record(1, item_id=f"t{n}"))
+    await redis.hset("revisions:v1:podcast:t0", "genres", "rubbish")
+    await redis.delete("revisions:v1:podcast:t1")
+    await redis.set("revisions:v1:podcast:t1", "another type")
+    await expire(redis, "t0", "t1", "t2")
+    assert await cache.write(record(1, item_id="t8")) is CacheOutcome.WRITTEN
+    assert await cache.write(record(1, item_id="t9")) is CacheOutcome.WRITTEN
+    assert await redis.zrange("expiries:v1:podcast", 0, -1) == ["t8", "t9"]
+
+
 async def test_what_expired_may_be_written_again(cache: RedisCache, redis: Redis, record: Record) -> None:
     """A rebuild brings back an expired record though its revision is still known; an older one it refuses."""
     await cache.write(record(7, item_id="t1"))

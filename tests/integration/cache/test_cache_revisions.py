@@ -143,3 +143,24 @@ async def test_a_record_without_a_revision_is_refused(cache: RedisCache, record:
     outside = record(1, comedy=0.5).model_copy(update={"revision": None})
     with pytest.raises(ValueError, match="the record of podcast p:1 has no revision"):
         await cache.write(outside)
+
+
+@pytest.mark.parametrize(
+    "state", ["", "rubbish", "x:1:[]", "5:0:", '5:0:"comedy"', "5:0:[{}]", "5:0:[null]", "-1:0:[]"]
+)
+async def test_a_state_that_is_none_of_ours_counts_as_absent(
+    cache: RedisCache, redis: Redis, record: Record, state: str
+) -> None:
+    """Claim: a damaged revision is overwritten, or removed with the item, and does not fail for ever; neither
+    does a damaged removal.
+    """
+    await redis.hset("revisions:v1:podcast:p:1", "genres", state)
+    await redis.set("removed:v1:podcast:p:1", "rubbish")
+    written = record(1)
+    assert await cache.write(written) is CacheOutcome.WRITTEN
+    assert await cache.lookup(Kind.PODCAST, "p:1") == {"genres": written}
+    await redis.hset("revisions:v1:podcast:p:1", "genres", state)
+    await redis.set("removed:v1:podcast:p:1", "rubbish")
+    assert await cache.remove(Kind.PODCAST, "p:1", 2) is CacheOutcome.WRITTEN
+    assert await cache.lookup(Kind.PODCAST, "p:1") == {}
+    assert await redis.hgetall("revisions:v1:podcast:p:1") == {}

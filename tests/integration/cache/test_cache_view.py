@@ -15,6 +15,7 @@ from genrestream.workers.cache import RedisCache
 from genrestream.workers.cache_view import CacheView, _Standstill
 from genrestream.workers.metrics import WorkerMetrics
 from genrestream.workers.producer import KafkaProducer
+from genrestream.workers.protocols import CacheOutcome
 from genrestream.workers.publish import LabelPublisher
 
 pytestmark = pytest.mark.stack
@@ -120,6 +121,36 @@ async def test_a_key_of_another_type_holds_up_nothing(
         await labels.publish(record(1, item_id="view:taken"))
         await labels.publish(other)
         await has(cache, "view:other", {"genres": other})
+
+
+async def test_a_fault_while_writing_loses_nothing(
+    view: CacheView,
+    labels: LabelPublisher,
+    cache: RedisCache,
+    record: Record,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Claim: messages that were read and could not be written are read again, and not passed by a commit."""
+    write = cache.write
+    faults: list[BaseException] = [RuntimeError("a fault"), asyncio.CancelledError()]
+
+    async def faulty(each: LabelRecord) -> CacheOutcome:
+        if faults:
+            raise faults.pop()
+        return await write(each)
+
+    expected = [record(1, item_id=f"view:fault:{n}") for n in range(20)]
+    async with view:
+        # The filling at the start would write them too.
+        async with asyncio.timeout(DEADLINE_S):
+            while await cache.unfilled(range(12)):
+                await asyncio.sleep(0.05)
+        monkeypatch.setattr(cache, "write", faulty)
+        for each in expected:
+            await labels.publish(each)
+        for each in expected:
+            await has(cache, each.id, {"genres": each})
+        assert faults == []
 
 
 async def test_a_consumer_that_brings_nothing_is_replaced(

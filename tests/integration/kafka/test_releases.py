@@ -23,10 +23,12 @@ from genrestream.schemas import (
     TextFeatures,
 )
 from genrestream.schemas.releases import release_key
+from genrestream.workers import releases
 from genrestream.workers.errors import KafkaUnavailableError
 from genrestream.workers.metrics import WorkerMetrics
 from genrestream.workers.producer import KafkaProducer
 from genrestream.workers.releases import ReleaseFollower
+from genrestream.workers.retries import Backoff
 
 pytestmark = pytest.mark.stack
 
@@ -61,6 +63,8 @@ class Announcements:
     def __init__(self, bootstrap: str, producer: KafkaProducer, topic: str, models: Path) -> None:
         self.topic = topic
         self.served: set[tuple[str, int]] = set()
+        self.faults: list[BaseException] = []
+        """Raised instead of the next answers of Triton, one each."""
         self.metrics = WorkerMetrics("test")
         self.repository = Repository(models)
         self._bootstrap = bootstrap
@@ -75,6 +79,8 @@ class Announcements:
         await self._producer.deliver(self.topic, key.encode(), value, [])
 
     async def _is_ready(self, model: str, version: int) -> bool:
+        if self.faults:
+            raise self.faults.pop()
         return (model, version) in self.served
 
     def follower(self) -> ReleaseFollower:
@@ -144,6 +150,24 @@ async def test_catching_up_waits_for_what_is_announced(announcements: Announceme
             assert live(follower) == {"genres": (version, version - 1)}
 
 
+@pytest.mark.parametrize("fault", [RuntimeError("a fault"), asyncio.CancelledError()], ids=repr)
+async def test_what_could_not_be_applied_is_applied_later(
+    announcements: Announcements, monkeypatch: pytest.MonkeyPatch, fault: BaseException
+) -> None:
+    """Claim: an announcement that was read is not lost with the attempt to apply it, nor with a request that
+    aiokafka cancels, and who catches up does not wait for ever.
+    """
+    monkeypatch.setattr(releases, "RETRY", Backoff(first_s=0.01, longest_s=0.02))
+    announcements.served = {("track-genres", 1), ("track-genres", 2)}
+    await announcements.announce(release(1))
+    async with announcements.follower() as follower, asyncio.timeout(DEADLINE_S):
+        announcements.faults = [fault]
+        await announcements.announce(release(2))
+        await follower.catch_up()
+        assert live(follower) == {"genres": (2, 1)}
+        assert announcements.faults == []
+
+
 async def test_what_triton_does_not_serve_waits(announcements: Announcements) -> None:
     """The old version stays live, the gauge and the reason tell of the waiting, and then it is over."""
     announcements.served = {("track-genres", 1)}
@@ -165,14 +189,19 @@ async def test_what_triton_does_not_serve_waits(announcements: Announcements) ->
 
 
 async def test_a_null_value_retires_a_task(announcements: Announcements) -> None:
-    """A task that is taken back stops, the others go on; after the last one nothing is live."""
+    """A task that is taken back stops, the others go on; after the last one nothing is live. Removals still
+    know of it."""
     announcements.served = {("track-genres", 1), ("track-moods", 1)}
     await announcements.announce(release(1), release(1, "moods"))
     async with announcements.follower() as follower:
         await announcements.write("track:genres", None)
         await until(lambda: live(follower) == {"moods": (1, 1)})
+        assert follower.tasks(Kind.TRACK) == ("genres", "moods")
+        assert follower.tasks(Kind.EVENT) == ()
         await announcements.write("track:moods", None)
         await until(lambda: follower.live(Kind.TRACK) is None)
+    async with announcements.follower() as follower:
+        assert follower.tasks(Kind.TRACK) == ("genres", "moods")
     assert announcements.shown("genrestream_release_live") == []
 
 
@@ -249,6 +278,27 @@ async def test_files_that_are_not_those_of_the_release_keep_it_waiting(announcem
         found = follower.live(Kind.TRACK)
         assert found is not None
         assert list(found.plan.tokenizers.values()) == [str(folder / "tokenizer.json")]
+
+
+async def test_an_encoder_is_verified_once(
+    announcements: Announcements, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Claim: the files of an encoder, gigabytes perhaps, are hashed once and not for each head or attempt."""
+    verified: list[tuple[str, int]] = []
+    verify = announcements.repository.verify
+
+    def counting(model: str, version: int) -> None:
+        verify(model, version)
+        verified.append((model, version))
+
+    monkeypatch.setattr(announcements.repository, "verify", counting)
+    head = text_head(b"{}", announcements.repository)
+    moods = head.model_copy(update={"task": "moods", "model": "track-moods"})
+    announcements.served = {("track-genres", 1), ("track-moods", 1), ("text-test", 1)}
+    await announcements.announce(head, moods)
+    async with announcements.follower() as follower:
+        assert live(follower) == {"genres": (1, 0), "moods": (1, 1)}
+    assert verified == [("text-test", 1)]
 
 
 async def test_without_kafka_or_its_topic_it_says_so(announcements: Announcements, bootstrap: str) -> None:

@@ -191,12 +191,17 @@ class EmbeddingsInMemory:
 class Releases:
     """What is live, changed by the test."""
 
-    def __init__(self, *kinds: LiveKind) -> None:
+    def __init__(self, *kinds: LiveKind, retired: Sequence[str] = ()) -> None:
         self.kinds = {live.kind: live for live in kinds}
+        self._retired = retired
 
     def live(self, kind: Kind) -> LiveKind | None:
         """The kind's snapshot."""
         return self.kinds.get(kind)
+
+    def tasks(self, kind: Kind) -> list[str]:
+        """Those of the snapshot and the retired ones."""
+        return sorted({live.release.task for live in self.kinds[kind].releases} | set(self._retired))
 
 
 def _size(inputs: Mapping[str, Array]) -> int:

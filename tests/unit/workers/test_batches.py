@@ -60,3 +60,32 @@ async def test_a_failed_batch_fails_its_items_and_frees_its_place() -> None:
             await batcher.submit(0)
         assert await batcher.submit(2) == 2
     assert [type(error) for error in failed] == [ValueError, ValueError]
+
+
+async def test_a_batch_with_too_few_results_fails_those_without_one() -> None:
+    """Claim: nobody waits for ever for a result that does not come, and the place is free again."""
+
+    async def drop_one(items: Sequence[int]) -> list[int]:
+        return list(items)[:1]
+
+    batcher = MicroBatcher(drop_one, max_items=2, max_wait_s=0.001, max_batches=1)
+    async with asyncio.timeout(20):
+        first, second = await asyncio.gather(batcher.submit(0), batcher.submit(1), return_exceptions=True)
+        assert first == 0
+        assert isinstance(second, ValueError)
+        assert await batcher.submit(2) == 2
+
+
+async def test_a_cancelled_batch_cancels_its_items() -> None:
+    """Claim: whoever waits for a batch that a client library cancels is told, and the next batch runs."""
+
+    async def cancelled(items: Sequence[int]) -> list[int]:
+        if 0 in items:
+            raise asyncio.CancelledError
+        return list(items)
+
+    batcher = MicroBatcher(cancelled, max_items=2, max_wait_s=0.001, max_batches=1)
+    async with asyncio.timeout(20):
+        told = await asyncio.gather(batcher.submit(0), batcher.submit(1), return_exceptions=True)
+        assert [type(error) for error in told] == [asyncio.CancelledError] * 2
+        assert await batcher.submit(2) == 2

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from genrestream.schemas import DeadLetterCode, InlineMedia, Kind, MediaReference, SourcePosition
 from genrestream.schemas.items import Podcast, Track
 from genrestream.workers.errors import Rejected
-from genrestream.workers.intake import Arrived, Incoming, Removal, Replay, is_replay, take_in
+from genrestream.workers.intake import Arrived, Incoming, Removal, Replay, is_replay, place_of, take_in
 
 RECEIVED = datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)
 STAMPED_MS = 1_772_366_400_000
@@ -47,7 +47,6 @@ def test_an_item_arrives_with_its_position_and_times() -> None:
         item_offset=42,
         arrived_at=datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC),
         all_scores=False,
-        event_id=None,
     )
 
 
@@ -79,18 +78,17 @@ def test_a_null_value_removes() -> None:
     assert take_in(message(None, key="Łódź:1".encode())) == Removal(
         kind=Kind.PODCAST,
         item_id="Łódź:1",
-        position=SourcePosition(topic="catalog.podcasts", partition=3, offset=42),
         item_offset=42,
-        arrived_at=datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC),
-        event_id=None,
     )
 
 
 @pytest.mark.parametrize("value", [{"id": "p1"}, None])
 def test_what_was_replayed_keeps_its_first_offset(value: dict[str, Any] | None) -> None:
-    """The revision of a replayed item or removal is that of its first arrival; the position is its own."""
+    """The revision of a replayed item or removal is that of its first arrival, its position its own."""
     arrived = take_in(message(value, headers=[("genrestream-first-offset", b"7")]))
-    assert (arrived.item_offset, arrived.position.offset) == (7, 42)
+    assert arrived.item_offset == 7
+    if isinstance(arrived, Arrived):
+        assert arrived.position.offset == 42
 
 
 @pytest.mark.parametrize(
@@ -155,11 +153,15 @@ def test_all_scores_are_given_on_request(value: bytes, wanted: bool) -> None:
     assert arrived.all_scores is wanted
 
 
-def test_the_cloud_event_id_is_kept() -> None:
-    """The producer's name of the event is kept for logs; its clock is not believed."""
+def test_logs_name_the_cloud_event() -> None:
+    """The producer's name of the event is in logs, escaped and cut; its clock is not believed."""
     headers = [("ce_specversion", b"1.0"), ("ce_id", b"scrape-9"), ("ce_time", b"1999-01-01T00:00:00Z")]
+    assert place_of(message({"id": "p1"}, headers=headers)) == "catalog.podcasts/3@42 (ce_id 'scrape-9')"
+    assert place_of(message({"id": "p1"})) == "catalog.podcasts/3@42"
+    hostile = place_of(message({"id": "p1"}, headers=[("ce_id", b"a\nb" + b"c" * 500)]))
+    assert hostile == f"catalog.podcasts/3@42 (ce_id 'a\\nb{'c' * 57}...')"
     arrived = take_in(message({"id": "p1"}, headers=headers))
-    assert arrived.event_id == "scrape-9"
+    assert isinstance(arrived, Arrived)
     assert arrived.arrived_at.year == 2026
 
 

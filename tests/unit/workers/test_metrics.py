@@ -15,6 +15,17 @@ from tests.unit.workers.doubles import release
 DOCUMENT = Path(__file__).parents[3] / "docs" / "metrics.md"
 
 
+def test_only_what_messages_in_flight_wait_for_excuses_a_standstill() -> None:
+    """Claim: a retry beside the labelling is counted, and liveness does not take it for progress."""
+    metrics = WorkerMetrics("1.2.3")
+    metrics.retried_s = 0.0
+    metrics.count_retry("redis", holds_items=False)
+    assert metrics.retried_s == 0.0
+    metrics.count_retry("triton")
+    assert metrics.retried_s > 0.0
+    assert 'genrestream_retries_total{target="redis"} 1.0' in generate_latest(metrics.registry).decode()
+
+
 def test_everything_counted_is_shown() -> None:
     """Each method changes the series that its name says, by the amount given."""
     metrics = WorkerMetrics("1.2.3")

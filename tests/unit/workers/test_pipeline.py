@@ -5,7 +5,9 @@ import base64
 import dataclasses
 import io
 import json
+import logging
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -39,6 +41,7 @@ from genrestream.workers.pipeline import Adapters, BatchLimits, Outcome, Pipelin
 from genrestream.workers.protocols import Array, Earlier, EmbeddingStore, NothingEarlier, NothingKept
 from genrestream.workers.retries import Backoff
 from tests.unit.workers.doubles import (
+    THEN,
     Features,
     Inference,
     Media,
@@ -170,6 +173,14 @@ async def test_a_null_value_removes_the_item_from_every_task() -> None:
     assert out.removed == [(Kind.EVENT, "e1", ("genres", "moods"), Revision(9, 7))]
 
 
+async def test_a_removal_also_takes_what_a_retired_task_said() -> None:
+    """Claim: labels of a task that is out of service do not stay in the topic when the item goes."""
+    out = Published()
+    releases = Releases(live_kind(release(task="genres")), retired=["moods"])
+    await run(pipeline(out, releases=releases), Incoming("catalog.events", 3, 9, b"e1", None))
+    assert out.removed == [(Kind.EVENT, "e1", ("genres", "moods"), Revision(9, 7))]
+
+
 async def test_each_task_has_its_own_record() -> None:
     """Claim: two heads of a kind give two records of one item."""
     out = Published()
@@ -270,6 +281,78 @@ async def test_when_a_version_is_gone_items_go_on_with_what_is_live_now() -> Non
 
     await run(pipeline(out, Inference(replaced), releases), event(title="x"))
     assert [record.revision for record in out.records] == [Revision(5, 8)]
+
+
+async def test_a_successor_that_hears_more_gets_what_it_hears() -> None:
+    """Claim: where the release that an item set out under read no picture and its successor does, the
+    picture is read before it is asked.
+    """
+    out = Published()
+    releases = Releases(live_kind(release(modalities=[Modality.TEXT]), sequence=7))
+
+    def replaced(inputs: Mapping[str, Array]) -> Array:
+        if releases.kinds[Kind.EVENT].releases[0].sequence == 7:
+            releases.kinds[Kind.EVENT] = live_kind(release(), sequence=8)
+            raise InferenceUnavailable("version 1 is not available")
+        return np.tile(np.float32([0.9, 0.1, 0.1]), (len(inputs["presence"]), 1))
+
+    running = pipeline(out, Inference(replaced), releases)
+    await run(running, event(title="x", poster={"data": picture()}))
+    (record,) = out.records
+    assert record.revision == Revision(5, 8)
+    assert (record.modalities_used, record.modalities_missing) == ((Modality.TEXT, Modality.IMAGE), ())
+
+
+async def test_media_that_set_out_twice_are_counted_once() -> None:
+    """Claim: a picture whose batch went on with newer releases is one miss in the metric, not two."""
+    out, metrics = Published(), WorkerMetrics("test")
+    releases = Releases(live_kind(sequence=7))
+
+    def replaced(inputs: Mapping[str, Array]) -> Array:
+        if releases.kinds[Kind.EVENT].releases[0].sequence == 7:
+            releases.kinds[Kind.EVENT] = live_kind(sequence=8)
+            raise InferenceUnavailable("version 1 is not available")
+        return np.tile(np.float32([0.9, 0.1, 0.1]), (len(inputs["presence"]), 1))
+
+    running = pipeline(out, Inference(replaced), releases, metrics=metrics)
+    await run(running, event(title="x", poster={"data": picture()}))
+    assert [record.revision for record in out.records] == [Revision(5, 8)]
+    counts = [
+        metrics.registry.get_sample_value(
+            "genrestream_shared_embeddings_total", {"modality": "image", "outcome": outcome}
+        )
+        for outcome in ("hit", "miss")
+    ]
+    assert counts == [0, 1]
+    read = metrics.registry.get_sample_value("genrestream_media_bytes_total", {"modality": "image"})
+    assert read == len(base64.b64decode(picture()))
+
+
+async def test_the_latency_ends_with_the_acknowledgement() -> None:
+    """Claim: a minute in which Kafka takes the record is part of the time from arrival to label."""
+    now = THEN
+
+    class Slow(Published):
+        async def publish(self, written: LabelRecord | DeadLetter) -> None:
+            nonlocal now
+            now += timedelta(minutes=1)
+            await super().publish(written)
+
+    running = pipeline(Slow())
+    running._clock = lambda: now
+    await run(running, dataclasses.replace(event(title="Night"), received_at=THEN))
+    seconds = running._metrics.registry.get_sample_value(
+        "genrestream_arrival_to_label_seconds_sum", {"kind": "event"}
+    )
+    assert seconds == 60
+
+
+async def test_a_dead_letter_is_told_with_the_producers_name_of_it(caplog: pytest.LogCaptureFixture) -> None:
+    """Claim: a producer finds its event in the log by its `ce_id`."""
+    message = dataclasses.replace(event(title=5), headers=[("ce_id", b"scrape-9")])
+    with caplog.at_level(logging.INFO, "genrestream"):
+        await run(pipeline(Published()), message)
+    assert caplog.messages == ["catalog.events/3@5 (ce_id 'scrape-9') is a dead letter: invalid_item"]
 
 
 async def test_a_fault_of_ours_costs_one_item_and_is_told() -> None:
