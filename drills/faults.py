@@ -110,12 +110,12 @@ async def triton_killed_in_a_release(scene: Scene, size: Size) -> None:
     triton = scene.server("triton")
     async with scene.load(size.rate_per_s):
         await asyncio.sleep(size.pause_s)
-        for turn in range(size.kills):
+        for turn in range(max(1, size.kills // 2)):
             await asyncio.to_thread(train_again, scene.models)
             async with scene.fault():
                 release = await _genrestream(scene, "release", HEAD)
                 # The command takes some two seconds, of which Triton is asked in the second one.
-                await asyncio.sleep(0.8 + 1.6 * turn / size.kills)
+                await asyncio.sleep(1.0 + 2.0 * turn / size.kills)
                 await asyncio.to_thread(triton.kill)
                 done = await _ended(release)
                 await asyncio.to_thread(triton.start)
@@ -169,6 +169,8 @@ async def clock_jumps(scene: Scene, size: Size) -> None:
             async with scene.fault():
                 clock.jump(offset_s)
             await asyncio.sleep(size.pause_s)
+            if clock.seen_s() != offset_s:
+                raise RuntimeError(f"the worker's clock did not jump to {offset_s:+d} s")
 
 
 async def redis_killed(scene: Scene, size: Size) -> None:
@@ -198,7 +200,7 @@ async def leaders_killed(scene: Scene, size: Size) -> None:
     await scene.start_worker("drill-a")
     async with scene.load(size.rate_per_s):
         await asyncio.sleep(size.pause_s)
-        for kill in range(max(2, size.kills // 5)):
+        for kill in range(max(1, size.kills // 5)):
             broker = scene.kafka.members[kill % len(scene.kafka.members)]
             await asyncio.to_thread(broker.kill)
             async with scene.fault():

@@ -36,6 +36,8 @@ class Scene:
     settings: dict[str, str] = field(default_factory=dict)
     """Environment variables of the workers."""
     workers: dict[str, WorkerProcess] = field(default_factory=dict)
+    servers: dict[str, RestartableServer] = field(default_factory=dict)
+    """Of the stack, and so the same for all drills on it: one that was started anew has another process."""
     fault_ends_s: list[float] = field(default_factory=list)
     faults: int = 0
     began: dict[TopicPartition, int] = field(default_factory=dict)
@@ -61,7 +63,9 @@ class Scene:
 
     def server(self, name: str) -> RestartableServer:
         """Kafka, Redis or Triton, to be killed and started."""
-        return RestartableServer(self.state, name)
+        if name not in self.servers:
+            self.servers[name] = RestartableServer(self.state, name)
+        return self.servers[name]
 
     @asynccontextmanager
     async def fault(self) -> AsyncIterator[None]:

@@ -28,7 +28,7 @@ def test_nothing_is_lost_or_stale(name: str, own_stack: Scene, models_dir: Path,
     letter, no older version follows a newer one, and topic and Redis end with the newest.
     """
     with ExitStack() as places:
-        scene = Scene(own_stack.state, own_stack.models, tmp_path)
+        scene = Scene(own_stack.state, own_stack.models, tmp_path, servers=own_stack.servers)
         if DRILLS[name].place is not local:
             scene = places.enter_context(DRILLS[name].place(tmp_path, models_dir))
         figures = asyncio.run(drill(scene, name, SHORT))
