@@ -34,7 +34,7 @@ def warm_up(file: Path, worker: WorkerProcess, environment: Mapping[str, str]) -
     _await_end(publish(file, environment))
     finished = -1
     while finished != (finished := _finished(worker)):
-        time.sleep(1.0)
+        time.sleep(1.5)  # Longer than the worker shows one page of its metrics.
 
 
 def items_per_s(file: Path, keys: Sequence[str], environment: Mapping[str, str], redis: Redis) -> float:
