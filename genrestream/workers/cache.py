@@ -20,9 +20,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from pydantic import ValidationError
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from genrestream.schemas.items import Kind
@@ -40,7 +37,7 @@ from genrestream.schemas.redis_keys import (
 )
 from genrestream.workers.errors import CacheAccessError, CacheRefusedError, CacheUnavailableError
 from genrestream.workers.protocols import CacheOutcome
-from genrestream.workers.script_pipeline import Argument, PipelineLimits, Script, ScriptPipeline
+from genrestream.workers.script_pipeline import Argument, PipelineLimits, Script, ScriptPipeline, connect
 
 log = logging.getLogger(__name__)
 
@@ -93,14 +90,7 @@ class RedisCache:
             ValueError: the URL is none of these.
         """
         limits = limits or PipelineLimits()
-        self._redis = Redis.from_url(
-            url,
-            socket_timeout=limits.deadline_s,
-            socket_connect_timeout=limits.deadline_s,
-            # A connection that died while idle is opened anew once; more is for those who ask again.
-            retry=Retry(NoBackoff(), 1),
-            **(security or {}),
-        )
+        self._redis = connect(url, limits.deadline_s, security)
         self._scripts = ScriptPipeline(self._redis, limits)
         self._labels_ttl_s = labels_ttl_s
         self._removal_ttl_s = removal_ttl_s

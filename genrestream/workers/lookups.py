@@ -14,16 +14,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from genrestream.schemas import Kind, LabelRecord
 from genrestream.schemas.redis_keys import EMBEDDINGS_KEPT_KEY, EMBEDDINGS_TTL_S, embedding_key, labels_key
 from genrestream.workers.cache import load_script
 from genrestream.workers.errors import CacheRefusedError, CacheUnavailableError
 from genrestream.workers.protocols import EmbeddingName
-from genrestream.workers.script_pipeline import Argument, PipelineLimits, Script, ScriptPipeline
+from genrestream.workers.script_pipeline import Argument, PipelineLimits, Script, ScriptPipeline, connect
 
 log = logging.getLogger(__name__)
 
@@ -49,14 +46,7 @@ class RedisLookups:
         Raises:
             ValueError: the URL is none of Redis's.
         """
-        self._redis = Redis.from_url(
-            url,
-            socket_timeout=limits.deadline_s,
-            socket_connect_timeout=limits.deadline_s,
-            # A connection that died while idle is opened anew once; the deadline holds for both.
-            retry=Retry(NoBackoff(), 1),
-            **(security or {}),
-        )
+        self._redis = connect(url, limits.deadline_s, security)
         self._scripts = ScriptPipeline(self._redis, limits)
 
     async def __aenter__(self) -> Self:

@@ -8,11 +8,13 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
 from genrestream.workers.errors import CacheRefusedError, CacheUnavailableError
@@ -58,6 +60,22 @@ class _Call:
 
     def __post_init__(self) -> None:
         self.reply = asyncio.get_running_loop().create_future()
+
+
+def connect(url: str, deadline_s: float, security: Mapping[str, Any] | None) -> Redis:
+    """A client that connects lazily and gives up in time. `security` holds redis-py's arguments of that kind.
+
+    Raises:
+        ValueError: the URL is none of Redis's.
+    """
+    return Redis.from_url(
+        url,
+        socket_timeout=deadline_s,
+        socket_connect_timeout=deadline_s,
+        # A connection that died while idle is opened anew once; more is for those who ask again.
+        retry=Retry(NoBackoff(), 1),
+        **(security or {}),
+    )
 
 
 class ScriptPipeline:
