@@ -45,14 +45,14 @@ MAX_TOP = 1000
 """The most items that `top` gives."""
 
 
-def load_script(name: str) -> Script:
-    """The Lua script in the file of this name beside this module."""
-    text = (Path(__file__).parent / name).read_text()
+def load_script(*names: str) -> Script:
+    """The Lua script in the files of these names beside this module, one after the other."""
+    text = "".join((Path(__file__).parent / name).read_text() for name in names)
     return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-WRITE = load_script("cache_write.lua")
-REMOVE = load_script("cache_remove.lua")
+WRITE = load_script("cache_state.lua", "cache_write.lua")
+REMOVE = load_script("cache_state.lua", "cache_remove.lua")
 END_FILL = load_script("cache_end_fill.lua")
 
 

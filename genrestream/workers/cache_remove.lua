@@ -6,21 +6,6 @@
 -- Returns 'written', 'stale' or 'unchanged'.
 local offset, id, sets = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 
--- Offset, sequence and labels of a state; nothing of what is none of ours, which counts as absent.
-local function parse(state)
-  local item_offset, release_sequence, labels = string.match(state, '^(%d+):(%d+):(.*)$')
-  local ok, decoded = pcall(cjson.decode, labels or '')
-  if not ok or type(decoded) ~= 'table' then
-    return nil, nil, {}
-  end
-  for _, label in ipairs(decoded) do
-    if type(label) ~= 'string' then
-      return nil, nil, {}
-    end
-  end
-  return tonumber(item_offset), tonumber(release_sequence), decoded
-end
-
 local removed_offset = tonumber(redis.call('GET', KEYS[3]) or '-1') or -1
 if offset < removed_offset then
   return 'stale'

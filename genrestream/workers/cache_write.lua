@@ -10,21 +10,6 @@
 local task, offset, sequence, record = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local id, sets, ttl_s = ARGV[5], ARGV[6], tonumber(ARGV[7])
 
--- Offset, sequence and labels of a state; nothing of what is none of ours, which counts as absent.
-local function parse(state)
-  local item_offset, release_sequence, labels = string.match(state, '^(%d+):(%d+):(.*)$')
-  local ok, decoded = pcall(cjson.decode, labels or '')
-  if not ok or type(decoded) ~= 'table' then
-    return nil, nil, {}
-  end
-  for _, label in ipairs(decoded) do
-    if type(label) ~= 'string' then
-      return nil, nil, {}
-    end
-  end
-  return tonumber(item_offset), tonumber(release_sequence), decoded
-end
-
 local removed_offset = tonumber(redis.call('GET', KEYS[3]) or '-1')
 if removed_offset and offset <= removed_offset then
   return 'stale'

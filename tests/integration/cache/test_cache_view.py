@@ -40,6 +40,13 @@ def view(addresses: Addresses, cache: RedisCache, tmp_path: Any) -> CacheView:
     )
 
 
+async def filled(cache: RedisCache) -> None:
+    """Returns once Redis has all of the topic as it was at the start."""
+    async with asyncio.timeout(DEADLINE_S):
+        while await cache.unfilled(range(12)):
+            await asyncio.sleep(0.05)
+
+
 async def has(cache: RedisCache, item_id: str, expected: dict[str, LabelRecord]) -> None:
     """Return once the cache has just these records of the item."""
     async with asyncio.timeout(DEADLINE_S):
@@ -142,9 +149,7 @@ async def test_a_fault_while_writing_loses_nothing(
     expected = [record(1, item_id=f"view:fault:{n}") for n in range(20)]
     async with view:
         # The filling at the start would write them too.
-        async with asyncio.timeout(DEADLINE_S):
-            while await cache.unfilled(range(12)):
-                await asyncio.sleep(0.05)
+        await filled(cache)
         monkeypatch.setattr(cache, "write", faulty)
         for each in expected:
             await labels.publish(each)
@@ -165,9 +170,7 @@ async def test_a_consumer_that_brings_nothing_is_replaced(
     view._standstill._patience_s = 1.0
     expected = record(1, item_id="view:hung")
     async with view:
-        async with asyncio.timeout(DEADLINE_S):
-            while await cache.unfilled(range(12)):
-                await asyncio.sleep(0.05)
+        await filled(cache)
         hung = view._consumer
         # All its fetches are thrown away from now on.
         hung.pause(*hung.assignment())

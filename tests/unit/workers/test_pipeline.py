@@ -6,7 +6,7 @@ import dataclasses
 import io
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -17,23 +17,18 @@ from PIL import Image
 from genrestream.schemas import (
     DeadLetter,
     DeadLetterCode,
-    InlineMedia,
     Kind,
     LabelRecord,
-    MediaReference,
     MissingReason,
     Modality,
     Revision,
 )
 from genrestream.workers.breaker import BreakerLimits
-from genrestream.workers.budget import EXPECTED_MEDIUM_BYTES, MediaRoom
+from genrestream.workers.budget import MediaRoom
 from genrestream.workers.errors import (
-    FeaturesImpossibleError,
     InferenceRejected,
     InferenceUnavailable,
-    Rejected,
 )
-from genrestream.workers.features.content import Content, Extraction, FeaturePlan
 from genrestream.workers.intake import Incoming
 from genrestream.workers.metrics import WorkerMetrics
 from genrestream.workers.ordering import KeyOrder, Turn
@@ -366,125 +361,3 @@ async def test_a_fault_of_ours_costs_one_item_and_is_told() -> None:
     (letter,) = out.letters
     assert letter.code is DeadLetterCode.INTERNAL_ERROR
     assert letter.message.startswith("ValueError: confidences of shape (2,)")
-
-
-async def test_the_bytes_of_media_are_counted() -> None:
-    """Claim: the metric holds the picture's size, once."""
-    running = pipeline(Published())
-    data = picture()
-    await run(running, event(title="Night", poster={"data": data}))
-    counted = running._metrics.registry.get_sample_value(
-        "genrestream_media_bytes_total", {"modality": "image"}
-    )
-    assert counted == len(base64.b64decode(data))
-
-
-class Impossible(Features):
-    """A tokenizer file is gone."""
-
-    async def extract(self, contents: Sequence[Content], plan: FeaturePlan) -> list[Extraction]:
-        """None."""
-        raise FeaturesImpossibleError("tokenizer.json cannot be read")
-
-
-async def test_features_that_cannot_be_made_bury_no_item() -> None:
-    """Claim: the error that stops the worker leaves the pipeline as it is; nothing is dead-lettered."""
-    out = Published()
-    with pytest.raises(FeaturesImpossibleError, match=r"tokenizer\.json cannot be read"):
-        await run(pipeline(out, features=Impossible()), event(title="x"))
-    assert (out.records, out.letters) == ([], [])
-
-
-class InHand(Media, Published):
-    """Media of 5 MiB each, counted from when they are read until their item's record is published."""
-
-    def __init__(self) -> None:
-        Published.__init__(self)
-        self._picture = base64.b64decode(picture()) + bytes(5 * 2**20)
-        self.now = self.most = 0
-
-    async def fetch(self, media: MediaReference | InlineMedia) -> bytes:
-        """A picture."""
-        if isinstance(media, InlineMedia):
-            return media.data
-        self.now += 1
-        self.most = max(self.most, self.now)
-        await asyncio.sleep(0)
-        return self._picture
-
-    async def publish(self, written: LabelRecord | DeadLetter) -> None:
-        """Keep it."""
-        assert isinstance(written, LabelRecord)
-        self.now -= written.id.startswith("fetched")
-        await Published.publish(self, written)
-
-
-async def test_fetched_media_in_hand_are_bounded() -> None:
-    """Claim: with room for four media that are read no more than four are there; all items are labelled."""
-    counting = InHand()
-    running = pipeline(counting, media=counting, media_room=MediaRoom(4 * EXPECTED_MEDIUM_BYTES))
-    fetched = [event(f"fetched{n}", n, title="x", poster=f"http://pictures/{n}") for n in range(20)]
-    others = [
-        event("text", 20, title="x"),
-        event("inline", 21, title="x", poster={"data": picture()}),
-    ]
-    assert await run(running, *fetched, *others) == [Outcome.LABELLED] * 22
-    assert all(record.modalities_missing == () for record in counting.records if record.id != "text")
-    # A second one may begin to be read between an item's scoring and its publishing.
-    assert 1 < counting.most <= 8
-
-
-def replayed(message: Incoming, **headers: bytes) -> Incoming:
-    """The message with the headers `genrestream-*` of a replay."""
-    named = [(f"genrestream-{name.replace('_', '-')}", value) for name, value in headers.items()]
-    return dataclasses.replace(message, headers=named)
-
-
-async def test_a_replay_with_a_newer_version_ends_as_superseded() -> None:
-    """Claim: no label, removal or dead letter comes of it; asked was what lies between scan and replay."""
-    out, versions = Published(), Versions(newer=7)
-    running = pipeline(out, versions=versions)
-    item = replayed(event(offset=9, title="Night"), first_offset=b"3", scanned_to=b"5")
-    removal = replayed(Incoming("catalog.events", 3, 10, b"e2", None), first_offset=b"4")
-    assert await run(running, item, removal) == [Outcome.SUPERSEDED] * 2
-    assert (out.records, out.removed, out.letters) == ([], [], [])
-    assert versions.asked == [
-        ("catalog.events", 3, b"e1", range(5, 9), 3),
-        ("catalog.events", 3, b"e2", range(5, 10), 4),
-    ]
-    count = running._metrics.registry.get_sample_value
-    assert count("genrestream_items_total", {"kind": "event", "outcome": "superseded"}) == 2
-
-
-async def test_a_replay_without_a_newer_version_is_labelled_by_its_first_offset() -> None:
-    """Claim: the replay's record carries its first offset; what is no replay asks for no versions."""
-    out, versions = Published(), Versions()
-    await run(
-        pipeline(out, versions=versions),
-        replayed(event("e1", 9, title="Night"), first_offset=b"3"),
-        event("e2", 10, title="Day"),
-    )
-    assert {record.id: record.revision for record in out.records} == {"e1": (3, 7), "e2": (10, 7)}
-    assert [key for _, _, key, _, _ in versions.asked] == [b"e1"]
-
-
-async def test_a_replay_whose_past_is_gone_is_a_dead_letter() -> None:
-    """Claim: where nobody can tell whether a newer version came, nothing is labelled."""
-    out = Published()
-    gone = Rejected(DeadLetterCode.INVALID_ITEM, "gone from Kafka")
-    running = pipeline(out, versions=Versions(newer=gone))
-    message = replayed(event(offset=9, title="Night"), first_offset=b"3")
-    assert await run(running, message) == [Outcome.DEAD_LETTERED]
-    assert [(letter.code, letter.message) for letter in out.letters] == [(gone.code, gone.message)]
-    assert out.records == []
-
-
-@pytest.mark.parametrize(
-    ("header", "attempts"), [(b"1", 2), (b"41", 42), (b"", 1), (b"-3", 1), (b"9" * 7, 1), ("٣".encode(), 1)]
-)
-async def test_a_replay_that_fails_again_counts_its_attempts(header: bytes, attempts: int) -> None:
-    """Claim: the attempts so far are carried on; what is no count of at most six digits is none."""
-    out = Published()
-    await run(pipeline(out), replayed(event(offset=9), first_offset=b"3", attempts=header))
-    (letter,) = out.letters
-    assert (letter.attempts, letter.first_offset) == (attempts, 3)
