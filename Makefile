@@ -34,7 +34,7 @@ demo: setup $(if $(DATA),$(TEST)) ## Label a catalogue live: the sample, or real
 	@$(VENV_PYTHON) -m genrestream.demo $(if $(DATA),--data "$(DATA)")
 
 test: setup $(TEST) lint ## Lint, check types, and run every test against real servers (ARGS= for pytest)
-	@$(VENV_PYTHON) -m pytest $(ARGS)
+	@$(VENV_PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 fuzz: $(TEST) ## Damage messages, texts and media, and look for what breaks (MINUTES=10)
 	@$(VENV_PYTHON) -m tests.fuzz.run $(or $(MINUTES),10)
