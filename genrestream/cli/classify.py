@@ -59,6 +59,7 @@ async def _classify(
     from genrestream.workers.media_limits import MediaLimits  # noqa: PLC0415
 
     failed = 0
+    file.open("rb").close()  # A missing file is told at once, before a second goes into loading models.
     async with (
         MediaFetcher(MediaLimits(), allowed_root=file.parent) as media,
         Classifier(models, media, tasks) as classifier,

@@ -13,6 +13,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from multiprocessing.synchronize import Barrier
 from types import TracebackType
 from typing import Self
 
@@ -73,12 +74,21 @@ class FeaturePool:
         self._feature_limits = feature_limits or FeatureLimits()
         self._on_restart = on_restart
         self._room = asyncio.Semaphore(self._limits.chunks_in_flight)
+        # Fork from a small server process: forking the worker itself, with its threads, can deadlock.
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["genrestream.workers.features.extract"])
+        self._all_started = self._context.Barrier(self._limits.processes)
         self._processes = MendingPool(self._new_pool, on_break=lambda: on_restart(MissingReason.CRASHED))
 
     async def __aenter__(self) -> Self:
-        # The first task of each process pays for the imports; pay before the first item comes.
-        warm_ups = (self._run([], FeaturePlan((), {}, 100)) for _ in range(self._limits.processes))
-        await asyncio.gather(*warm_ups)
+        # The first item waits for no process to start, and no process is ended while it starts, which it
+        # would complain of at length.
+        await asyncio.gather(
+            *(
+                self._processes.run(_meet, timeout_s=self._limits.item_deadline_s)
+                for _ in range(self._limits.processes)
+            )
+        )
         return self
 
     async def __aexit__(
@@ -98,14 +108,12 @@ class FeaturePool:
         return [extraction for part in parts for extraction in part]
 
     def _new_pool(self) -> ProcessPool:
-        # Fork from a small server process: forking the worker itself, with its threads, can deadlock.
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["genrestream.workers.features.extract"])
         return ProcessPool(
             max_workers=self._limits.processes,
             max_tasks=self._limits.tasks_per_process,
             initializer=_start_process,
-            context=context,
+            initargs=(self._all_started,),
+            context=self._context,
         )
 
     async def _extract_chunk(self, contents: list[Content], plan: FeaturePlan) -> list[Extraction]:
@@ -160,7 +168,7 @@ class FeaturePool:
         return Missing(MissingReason.CRASHED, "the decoder died")
 
 
-def _start_process() -> None:
+def _start_process(all_started: Barrier) -> None:
     """Leave Ctrl-C to the worker, die with it, however it dies, and give up what decoding does not need."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     keep_freed_memory()
@@ -168,6 +176,12 @@ def _start_process() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     give_up_rights()
+    globals()["_all_started"] = all_started
+
+
+def _meet() -> None:
+    """Return once every process of the pool is at this: none takes two of these tasks."""
+    globals()["_all_started"].wait()
 
 
 def _extract_all(
