@@ -37,17 +37,22 @@ def decide(confidences: NDArray[np.float32], release: Release, *, all_scores: bo
         raise ValueError(f"confidences of shape {confidences.shape}, expected ({len(release.labels)},)")
     if not np.isfinite(confidences).all():
         raise ValueError("a confidence is not a finite number")
-    falling = np.argsort(-confidences, kind="stable")
-    chosen = [index for index in falling if confidences[index] >= release.thresholds[index]][:MAX_LABELS]
-    decision = Decision.LABELLED if chosen else Decision.LOW_CONFIDENCE
+    chosen = _falling(confidences, np.flatnonzero(confidences >= np.asarray(release.thresholds, np.float32)))
+    decision = Decision.LABELLED if len(chosen) else Decision.LOW_CONFIDENCE
     labels = tuple(
         LabelConfidence(label=release.labels[index], confidence=_rounded(confidences[index]))
-        for index in chosen or falling[:1]
+        for index in (chosen[:MAX_LABELS] if len(chosen) else [confidences.argmax()])
     )
     scores = None
     if all_scores:
-        scores = {release.labels[index]: _rounded(confidences[index]) for index in falling}
+        everything = _falling(confidences, np.arange(len(confidences)))
+        scores = {release.labels[index]: _rounded(confidences[index]) for index in everything}
     return Verdict(labels, decision, scores)
+
+
+def _falling(confidences: NDArray[np.float32], indices: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The indices in falling confidence; equal ones stay in order."""
+    return indices[np.argsort(-confidences[indices], kind="stable")]
 
 
 def _rounded(confidence: np.float32) -> float:

@@ -25,28 +25,38 @@ from genrestream.workers.protocols import Array, Inference
 NO_TERMS = HashedTerms(np.zeros(0, np.int32), np.zeros(0, np.float32))
 
 
-def modalities_present(release: Release, live: LiveKind, extraction: Extraction) -> tuple[Modality, ...]:
-    """The modalities on which the head's labels for this item rest."""
+def modalities_present(
+    release: Release, live: LiveKind, extractions: Sequence[Extraction]
+) -> list[tuple[Modality, ...]]:
+    """Of each item, the modalities on which the head's labels rest."""
     features = release.features
     specs = {
         Modality.TEXT: (features.text, features.hashed_text),
         Modality.IMAGE: (features.image,),
         Modality.AUDIO: (features.audio,),
     }
-    return tuple(
-        modality
+    slots = {
+        modality: [live.plan.specs.index(spec) for spec in specs[modality] if spec is not None]
         for modality in release.modalities
-        if any(
-            spec is not None and extraction.tensors[live.plan.specs.index(spec)] is not None
-            for spec in specs[modality]
+    }
+    return [
+        tuple(
+            modality
+            for modality, among in slots.items()
+            if any(extraction.tensors[slot] is not None for slot in among)
         )
-    )
+        for extraction in extractions
+    ]
 
 
 def head_inputs(
-    release: Release, live: LiveKind, extractions: Sequence[Extraction], embeddings: Embeddings
+    release: Release,
+    live: LiveKind,
+    extractions: Sequence[Extraction],
+    present: Sequence[Sequence[Modality]],
+    embeddings: Embeddings,
 ) -> dict[str, Array]:
-    """The head's input tensors for a micro-batch, by name."""
+    """The head's input tensors for a micro-batch, by name; `present` is what `modalities_present` gives."""
     inputs: dict[str, Array] = {
         embedding_input(modality): embeddings[reference.model, reference.version]
         for modality, reference in release.encoders.items()
@@ -59,8 +69,8 @@ def head_inputs(
         inputs[TERM_IDS], inputs[TERM_WEIGHTS] = pad_terms(terms, hashed.bucket_terms)
     order = list(Modality)
     presence = np.zeros((len(extractions), len(order)), np.float32)
-    for row, extraction in enumerate(extractions):
-        for modality in modalities_present(release, live, extraction):
+    for row, modalities in enumerate(present):
+        for modality in modalities:
             presence[row, order.index(modality)] = 1.0
     inputs[PRESENCE] = presence
     return inputs
@@ -71,6 +81,7 @@ async def fuse(
     release: Release,
     live: LiveKind,
     extractions: Sequence[Extraction],
+    present: Sequence[Sequence[Modality]],
     embeddings: Embeddings,
 ) -> NDArray[np.float32]:
     """Calibrated confidences float32 [b, l] in the order of the release's labels.
@@ -78,5 +89,5 @@ async def fuse(
     Raises:
         InferenceUnavailable, InferenceRejected: as the adapter says.
     """
-    inputs = head_inputs(release, live, extractions, embeddings)
+    inputs = head_inputs(release, live, extractions, present, embeddings)
     return await inference.infer(release.model, release.version, inputs, CONFIDENCES)

@@ -21,7 +21,6 @@ from genrestream.schemas.items import MEDIA_FIELDS
 from genrestream.workers.decide import decide
 from genrestream.workers.errors import Rejected
 from genrestream.workers.features.content import Missing
-from genrestream.workers.fuse import modalities_present
 from genrestream.workers.live import LiveRelease
 from genrestream.workers.score import Scored
 
@@ -66,7 +65,7 @@ def _record(
 ) -> LabelRecord:
     release = running.release
     verdict = decide(scored.confidences[release.task], release, all_scores=origin.all_scores)
-    used = modalities_present(release, scored.live, scored.extraction)
+    used = scored.used[release.task]
     revision = None
     if origin.item_offset is not None:
         revision = Revision(origin.item_offset, running.sequence)

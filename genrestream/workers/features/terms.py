@@ -17,7 +17,7 @@ from genrestream.workers.features.content import HashedTerms
 _MARKS = "".join(chr(code) for code in range(0x0300, 0xFE30) if unicodedata.category(chr(code))[0] == "M")
 _WORD = re.compile(rf"[\w{_MARKS}]+")
 # The Combining Diacritical Marks block only: vowel signs of Indic scripts and Thai are letters, not accents.
-_ACCENT = re.compile("[\u0300-\u036f]+")
+_ACCENT = re.compile("[\u0300-\u036f]")
 _SPACE = 32
 # Knuth's multiplicative constant (TAOCP 3, 6.4) rolls the characters together.
 _ROLL = np.uint32(2_654_435_761)

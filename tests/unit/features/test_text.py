@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 from genrestream.schemas.features import TextFeatures
 from genrestream.workers.features.errors import FeatureSetupError
-from genrestream.workers.features.text import clean_fields, join_fields, token_ids
+from genrestream.workers.features.text import (
+    COMBINING,
+    MAY_COMBINE,
+    clean_fields,
+    join_fields,
+    token_ids,
+)
 
 
 @pytest.mark.parametrize(
@@ -76,6 +82,11 @@ def test_combining_marks_pile_up_to_a_limit(pile: str) -> None:
     assert 30 <= len(cleaned) <= 62
     assert cleaned[0] in "aá"
     assert cleaned[-1] == "b"
+
+
+def test_every_mark_is_looked_for() -> None:
+    """The quick look, which spares most texts the thorough one, overlooks no combining character."""
+    assert [mark for mark in COMBINING if not MAY_COMBINE.match(mark)] == []
 
 
 def test_marks_that_languages_need_stay() -> None:
