@@ -111,15 +111,18 @@ class RedisCache:
                 raise CacheAccessError(f"Redis refuses the connection: {error}") from error
             log.debug("Redis is away: %s", error)
 
-    async def write(self, record: LabelRecord) -> CacheOutcome:
-        """Write the record unless what is there is as new, or the item was removed later."""
+    async def write(self, record: LabelRecord, encoded: bytes | None = None) -> CacheOutcome:
+        """Write the record unless what is there is as new, or the item was removed later.
+
+        `encoded` is its JSON where it is at hand.
+        """
         if record.revision is None:
             raise ValueError(f"the record of {record.kind} {record.id} has no revision to compare")
         arguments: list[Argument] = [
             record.task,
             record.revision.item_offset,
             record.revision.release_sequence,
-            record.model_dump_json(),
+            encoded or record.model_dump_json(),
             record.id,
             items_prefix(record.kind),
             self._labels_ttl_s,

@@ -23,7 +23,7 @@ async def feed(cache: RedisCache, message: ConsumerRecord) -> CacheOutcome:
         if message.value is None:
             kind, item_id = _item_of(message.key or b"")
             return await cache.remove(kind, item_id, _item_offset(message))
-        return await cache.write(LabelRecord.model_validate_json(message.value))
+        return await cache.write(LabelRecord.model_validate_json(message.value), message.value)
     except ValueError as error:
         reason = str(error).splitlines()[0]
         log.warning(

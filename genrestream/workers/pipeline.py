@@ -97,7 +97,7 @@ class Adapters:
 class BatchLimits:
     """Bounds of the micro-batches of one kind."""
 
-    max_items: int = 32
+    max_items: int = 64
     max_wait_s: float = 0.005
     max_batches: int = 3
 

@@ -43,6 +43,9 @@ class PipelineLimits:
     """Calls in one request."""
     max_waiting: int = 10_000
     """Calls that wait for the request before them; more are refused."""
+    spacing_s: float = 0.0
+    """From one request to the next, as long as less than a batch waits: who asks a quiet Redis is answered at
+    once, and what many ask goes out in few requests."""
     deadline_s: float = 2.0
     """For one request, connecting included."""
     pause_s: float = 1.0
@@ -88,6 +91,7 @@ class ScriptPipeline:
         self._task: asyncio.Task[None] | None = None
         self._outage = _Outage(limits.log_every_s)
         self._paused_until_s = 0.0
+        self._sent_s = 0.0
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """The script's reply: bytes, a number, None, or a list of them.
@@ -117,11 +121,12 @@ class ScriptPipeline:
             await self._task
 
     async def _send_all(self) -> None:
-        # What else is asked for in this turn of the loop joins the first request.
-        await asyncio.sleep(0)
         calls: list[_Call] = []
         try:
             while self._waiting:
+                if len(self._waiting) < self._limits.max_batch:
+                    await asyncio.sleep(self._sent_s + self._limits.spacing_s - time.monotonic())
+                self._sent_s = time.monotonic()
                 calls = [
                     self._waiting.popleft() for _ in range(min(len(self._waiting), self._limits.max_batch))
                 ]

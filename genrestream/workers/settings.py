@@ -107,7 +107,7 @@ class WorkerSettings(BaseSettings):
         "read: with the default, 64 are read at a time, and take 2 GiB if all are of 32 MiB.",
     )
     max_buffered_messages: int = Field(default=64, ge=1, description="Messages read ahead, a topic.")
-    batch_items: int = Field(default=32, ge=1, le=256, description="The largest micro-batch.")
+    batch_items: int = Field(default=64, ge=1, le=256, description="The largest micro-batch.")
     batch_wait_s: float = Field(default=0.004, ge=0, description="How long a micro-batch gathers.")
     batches_in_flight: int = Field(default=3, ge=1, description="Micro-batches at the same time, a kind.")
 

@@ -141,10 +141,10 @@ async def test_a_fault_while_writing_loses_nothing(
     write = cache.write
     faults: list[BaseException] = [RuntimeError("a fault"), asyncio.CancelledError()]
 
-    async def faulty(each: LabelRecord) -> CacheOutcome:
+    async def faulty(each: LabelRecord, encoded: bytes | None = None) -> CacheOutcome:
         if faults:
             raise faults.pop()
-        return await write(each)
+        return await write(each, encoded)
 
     expected = [record(1, item_id=f"view:fault:{n}") for n in range(20)]
     async with view:
