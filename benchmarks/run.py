@@ -1,7 +1,8 @@
 """`make bench`: what the whole path reaches on this machine, beside what the machine could do at best.
 
-Kafka, Triton, Redis, the worker and the publisher share the cores. Each rate stands beside the limit from the
-same run (see limits.py) and the ratio; on a shared machine the ratio tells more than the rate.
+Kafka, Triton, Redis, the worker and the publisher share the cores. Each rate stands beside the limit (see
+limits.py), measured right before and right after it while the servers are idle, and the ratio: a shared
+machine may be half as fast a few minutes later.
 """
 
 import argparse
@@ -90,7 +91,12 @@ def _measure(
         with _working(
             {**state.environment(), "GENRESTREAM_SHARED_EMBEDDINGS": "0"}, arguments, folder
         ) as worker:
-            rates = {kind: run.rate(benchmark, worker) for kind, benchmark in sets.items()}
+            rates: dict[Kind, float] = {}
+            limits: dict[Kind, float] = {}
+            for kind, benchmark in sets.items():
+                before = run.limit(benchmark, models)
+                rates[kind] = run.rate(benchmark, worker)
+                limits[kind] = (before + run.limit(benchmark, models)) / 2
             latency = run.latency(sets[Kind.PODCAST])
             spared = [run.again(kind, worker, rate) for kind, rate in rates.items()]
         with _working(state.environment(), arguments, folder) as worker:
@@ -99,11 +105,8 @@ def _measure(
                 spared.append(run.spared(f"{kind}s_shared_per_s", rate, rates[kind]))
     figures = [latency]
     for kind, rate in rates.items():
-        console.print(f"{encoders} {kind}s: the machine's limit")
-        limit = limit_per_s(run.file(kind, "warm-up"), kind, models)
-        figures.append(
-            Figure(f"{kind}s_per_s", encoders, round(rate, 1), "1/s", round(limit, 1), round(rate / limit, 3))
-        )
+        limit, ratio = round(limits[kind], 1), round(rate / limits[kind], 3)
+        figures.append(Figure(f"{kind}s_per_s", encoders, round(rate, 1), "1/s", limit, ratio))
     return figures + spared
 
 
@@ -131,6 +134,13 @@ class _Run:
 
     def file(self, kind: Kind, what: str) -> Path:
         return self.folder / f"{kind}-{what}.jsonl"
+
+    def limit(self, benchmark: BenchmarkSet, models: Path) -> float:
+        """Items a second that the machine could do now."""
+        kind = benchmark.kind
+        console.print(f"{self.encoders} {kind}s: the machine's limit")
+        benchmark.write(self.file(kind, "limit"), ITEMS[self.encoders][kind] // 4, "limit")
+        return limit_per_s(self.file(kind, "limit"), kind, models)
 
     def rate(self, benchmark: BenchmarkSet, worker: WorkerProcess, *, shared: bool = False) -> float:
         """New items a second; with `shared`, only of media that the worker has seen before."""
