@@ -13,7 +13,7 @@ from kafka.admin import ConfigResource, KafkaAdminClient
 from redis.asyncio import Redis
 
 from drills.clock import JumpingClock
-from drills.places import Place, cluster, local, proxied
+from drills.places import Place, cluster, local, on_a_small_disk, proxied
 from drills.proxy import proxy
 from drills.release import train_again
 from drills.scene import Scene
@@ -126,6 +126,38 @@ async def triton_killed_in_a_release(scene: Scene, size: Size) -> None:
             await asyncio.sleep(size.pause_s)
 
 
+async def disk_full(scene: Scene, size: Size) -> None:
+    """The disk of the model repository is full when a release is half written, and is given room again."""
+    if scene.disk is None:
+        raise RuntimeError("this drill needs a disk that can be filled")
+    worker = await scene.start_worker("drill-a")
+    repository = Repository(scene.models)
+    async with scene.load(size.rate_per_s):
+        await asyncio.sleep(size.pause_s)
+        for _ in range(max(1, size.kills // 5)):
+            await asyncio.to_thread(train_again, scene.models)
+            before = repository.live(HEAD)
+            async with scene.fault():
+                await asyncio.to_thread(scene.disk.fill, _half_a_version_bytes(repository))
+                status, told = await _told(await _genrestream(scene, "release", HEAD))
+                if status == 0 or "No space left on device" not in told or repository.live(HEAD) != before:
+                    raise RuntimeError(f"a release on a full disk ended with status {status}: {told!r}")
+                await asyncio.sleep(size.pause_s)
+                scene.disk.free()
+            if (status := await _ended(await _genrestream(scene, "release", HEAD))) != 0:
+                raise RuntimeError(f"the release, with room for it, ended with status {status}")
+            await _until_followed(scene, worker)
+            await asyncio.sleep(size.pause_s)
+
+
+def _half_a_version_bytes(repository: Repository) -> int:
+    live = repository.live(HEAD)
+    if live is None:
+        raise RuntimeError(f"{HEAD} is not live")
+    files = repository.version_dir(live.model, live.version).iterdir()
+    return sum(path.stat().st_size for path in files) // 2
+
+
 async def _genrestream(scene: Scene, *arguments: str) -> asyncio.subprocess.Process:
     """The command line, as an operator of this stack uses it."""
     return await asyncio.create_subprocess_exec(
@@ -137,17 +169,22 @@ async def _genrestream(scene: Scene, *arguments: str) -> asyncio.subprocess.Proc
 
 
 async def _ended(process: asyncio.subprocess.Process) -> int:
-    """The exit status of a command, whose failure has to be one line that says why.
+    """The exit status of a command, whose failure has to be one line that says why."""
+    return (await _told(process))[0]
+
+
+async def _told(process: asyncio.subprocess.Process) -> tuple[int, str]:
+    """The exit status of a command and its standard error.
 
     Raises:
-        RuntimeError: it told more, or nothing.
+        RuntimeError: it failed and told more than a line that says why, or nothing.
     """
     async with asyncio.timeout(120):
         _, told = await process.communicate()
     text = told.decode()
     if process.returncode and ("Traceback" in text or "genrestream: " not in text):
         raise RuntimeError(f"a release ended with status {process.returncode} and said {text!r}")
-    return process.returncode or 0
+    return process.returncode or 0, text
 
 
 async def _until_followed(scene: Scene, worker: WorkerProcess) -> None:
@@ -287,5 +324,6 @@ DRILLS: dict[str, Drill] = {
         Drill(clock_jumps, local),
         Drill(leaders_killed, cluster),
         Drill(links_disturbed, proxied),
+        Drill(disk_full, on_a_small_disk),
     )
 }

@@ -7,12 +7,16 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from drills.brokers import brokers
+from drills.disk import small_disk
 from drills.scene import Scene
 from genrestream.ops.ports import Ports
 from genrestream.ops.stack import local_stack
 from genrestream.ops.state import External
 from genrestream.workers.announce import announce_live
 from genrestream.workers.topics import create_topics
+
+SPARE_BYTES = 64 * 2**20
+"""Room for all versions that a long drill releases."""
 
 Place = Callable[[Path, Path], AbstractContextManager[Scene]]
 """Given a folder and the models to serve, the scene for as long as the block lasts."""
@@ -48,8 +52,21 @@ def proxied(folder: Path, models: Path) -> Iterator[Scene]:
 
 
 @contextmanager
-def _stack(folder: Path, models: Path, external: External) -> Iterator[Scene]:
-    served = folder / "triton_models"
+def on_a_small_disk(folder: Path, models: Path) -> Iterator[Scene]:
+    """The local stack, whose model repository has a disk of its own that can be filled."""
+    needed_bytes = sum(path.stat().st_size for path in models.rglob("*"))
+    with (
+        small_disk(needed_bytes + SPARE_BYTES) as disk,
+        _stack(folder, models, External(), disk.folder / "triton_models") as scene,
+    ):
+        scene.disk = disk
+        yield scene
+
+
+@contextmanager
+def _stack(folder: Path, models: Path, external: External, served: Path | None = None) -> Iterator[Scene]:
+    """`served` is where the copy of the models goes that is served, by default in the folder."""
+    served = served or folder / "triton_models"
     shutil.copytree(models, served, ignore=shutil.ignore_patterns(".candidates"))
     with local_stack(folder / "stack", served, external=external) as state:
         create_topics(state.kafka_bootstrap)

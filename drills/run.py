@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from drills.account import Figures
+from drills.disk import NoNamespacesError
 from drills.faults import DRILLS, LONG, SHORT, Size
 from drills.scene import Scene
 
@@ -29,6 +30,9 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="genrestream-drill-") as folder:
             try:
                 scene, figures = _run(name, arguments.size, Path(folder))
+            except NoNamespacesError as error:
+                console.print(f"{name} cannot be run here: {error}", style="bold red", highlight=False)
+                continue
             finally:
                 if arguments.logs:
                     shutil.copytree(folder, arguments.logs / name, dirs_exist_ok=True, ignore=_only_logs)
@@ -67,7 +71,7 @@ def _only_logs(folder: str, names: list[str]) -> list[str]:
 
 
 def _show(rows: list[dict[str, object]]) -> None:
-    table = Table(*rows[0], box=None, pad_edge=False)
+    table = Table(*(rows[0] if rows else ()), box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
     Console(width=200).print(table)

@@ -12,6 +12,7 @@ from aiokafka import TopicPartition
 
 from drills.account import Figures, positions, settle, stale_items
 from drills.brokers import Brokers
+from drills.disk import SmallDisk
 from drills.servers import RestartableServer
 from drills.traffic import Traffic
 from genrestream.ops.state import StackState
@@ -33,6 +34,8 @@ class Scene:
     """Where the place has brokers of its own."""
     kafka_proxy_port: int = 0
     """Where the place's broker says to be, for those who come through a proxy."""
+    disk: SmallDisk | None = None
+    """Where the place has one for the models."""
     settings: dict[str, str] = field(default_factory=dict)
     """Environment variables of the workers."""
     workers: dict[str, WorkerProcess] = field(default_factory=dict)

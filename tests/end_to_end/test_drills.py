@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from drills.disk import NoNamespacesError
 from drills.faults import DRILLS, SHORT
 from drills.places import local
 from drills.run import drill
@@ -30,7 +31,10 @@ def test_nothing_is_lost_or_stale(name: str, own_stack: Scene, models_dir: Path,
     with ExitStack() as places:
         scene = Scene(own_stack.state, own_stack.models, tmp_path, servers=own_stack.servers)
         if DRILLS[name].place is not local:
-            scene = places.enter_context(DRILLS[name].place(tmp_path, models_dir))
+            try:
+                scene = places.enter_context(DRILLS[name].place(tmp_path, models_dir))
+            except NoNamespacesError as error:
+                pytest.skip(str(error))
         figures = asyncio.run(drill(scene, name, SHORT))
     assert figures.published > 100
     assert figures.labelled + figures.removed + figures.dead_lettered == figures.published
