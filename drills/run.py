@@ -14,8 +14,8 @@ from rich.table import Table
 
 from drills.account import Figures
 from drills.disk import NoNamespacesError
-from drills.faults import DRILLS, LONG, SHORT, Size
-from drills.scene import Scene
+from drills.faults import DRILLS, LONG, SHORT
+from drills.scene import Scene, Size
 
 MODELS = Path("triton_models")
 console = Console(stderr=True)

@@ -23,6 +23,17 @@ SETTLE_S = 180.0
 CACHE_S = 120.0
 
 
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much of everything."""
+
+    rate_per_s: float
+    kills: int
+    outage_s: float
+    pause_s: float
+    """Between faults, and before the first and after the last one."""
+
+
 @dataclass(slots=True)
 class Scene:
     """What a drill acts on."""
