@@ -19,6 +19,7 @@ from genrestream.workers.media_address import AddressPolicy
 from genrestream.workers.media_http import HttpMedia
 from genrestream.workers.media_limits import MediaLimits
 from tests.integration.media.servers import LOOPBACK, OTHER_ADDRESS, BareServer, HttpServer, refused
+from tests.this_machine import needs_localhost
 
 LIMITS = MediaLimits(total_s=5, max_attempts=1)
 REFUSED = (MissingReason.FORBIDDEN, "the URL leads to an address or port that media are not fetched from")
@@ -65,7 +66,8 @@ async def opened() -> AsyncIterator[Open]:
 @pytest.mark.parametrize(
     "host",
     [
-        *("127.0.0.1", "localhost", "LOCALHOST", "0.0.0.0", "127.255.0.1"),
+        *(pytest.param(name, marks=needs_localhost) for name in ("localhost", "LOCALHOST")),
+        *("127.0.0.1", "0.0.0.0", "127.255.0.1"),
         *("0x7f000001", "0x7f.1", "0177.0.0.0x1", "127.0.0x1", "１２７.0.0.1", "①27.0.0.1"),
         *("[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::127.0.0.1]", "[64:ff9b::7f00:1]"),
         *("[fe80::1%25lo]", "[2002:7f00:1::]"),

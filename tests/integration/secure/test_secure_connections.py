@@ -1,6 +1,8 @@
 """Connections to servers that demand TLS and a login: what is wrong is refused with one line that says it."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -9,6 +11,7 @@ from genrestream.ops.worker_process import WorkerProcess
 from tests.integration.secure.conftest import Secure
 from tests.integration.secure.secure_servers import password
 from tests.integration.secure.tls_proxy import tls_proxy
+from tests.this_machine import needs_localhost
 
 ITEM = (
     "publish",
@@ -69,6 +72,11 @@ def test_a_wrong_password_for_kafka_ends_a_command(secure: Secure, command: str)
     assert WRONG_LOGIN not in done.stderr
 
 
+def cases(wrong: Iterable[str]) -> list[Any]:
+    """Each of them; the wrong name for a server is localhost."""
+    return [pytest.param(each, marks=needs_localhost if each == "name" else ()) for each in wrong]
+
+
 WRONG_TLS = {
     "authority": "its certificate is not trusted: unable to get local issuer certificate",
     "name": "its certificate is not trusted: Hostname mismatch, certificate is not valid for 'localhost'",
@@ -78,7 +86,7 @@ WRONG_TLS = {
 }
 
 
-@pytest.mark.parametrize("wrong", WRONG_TLS)
+@pytest.mark.parametrize("wrong", cases(WRONG_TLS))
 def test_kafka_is_verified(secure: Secure, wrong: str) -> None:
     """Another authority or host's name, an expired certificate, no TLS: each is told from the others."""
     with tls_proxy(secure.kafka["PLAIN"], secure.expired) as expired:
@@ -106,7 +114,7 @@ REDIS_WRONG = {
 }
 
 
-@pytest.mark.parametrize("wrong", REDIS_WRONG)
+@pytest.mark.parametrize("wrong", cases(REDIS_WRONG))
 @pytest.mark.parametrize("arguments", [("lookup", "podcast", "x"), ("worker", "--http-port", "0")])
 def test_redis_is_verified(secure: Secure, wrong: str, arguments: tuple[str, ...]) -> None:
     """Reading labels and a worker's start end with one line that says what Redis's side is not."""
@@ -142,7 +150,7 @@ def test_a_client_certificate_is_shown_to_redis(secure: Secure) -> None:
 TRITON_WRONG = {name: text for name, text in WRONG_TLS.items() if name != "away"}
 
 
-@pytest.mark.parametrize("wrong", TRITON_WRONG)
+@pytest.mark.parametrize("wrong", cases(TRITON_WRONG))
 @pytest.mark.parametrize("arguments", [("announce",), ("worker", "--http-port", "0")])
 def test_triton_is_verified(secure: Secure, wrong: str, arguments: tuple[str, ...], models_dir) -> None:
     """Announcing and a worker's start end with one line that says what is wrong with Triton's side."""
