@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from genrestream.ops.monitoring.panels import ROWS, Panel, Query, Row
+from genrestream.ops.monitoring.panel import Panel, Query, Row
+from genrestream.ops.monitoring.panels import ROWS
 
 COMMAND = "python -m genrestream.ops.monitoring.dashboard"
 FILE = Path(__file__).parent / "grafana" / "dashboards" / "genrestream.json"

@@ -3,78 +3,29 @@
 Queries name only metrics that workers have (docs/metrics.md), and a few of Triton's; a test holds them.
 """
 
-from dataclasses import dataclass
-
-WORKERS = 'instance=~"$worker"'
-BY_KIND = f'{WORKERS}, kind=~"$kind"'
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A PromQL expression, and what its series are called."""
-
-    expr: str
-    legend: str = ""
-    form: str = "time_series"
-
-
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """One panel of a row."""
-
-    title: str
-    description: str
-    queries: tuple[Query, ...]
-    unit: str = "short"
-    type: str = "timeseries"
-    width: int = 8
-    height: int = 8
-    stacked: bool = False
-    alarm: float | None = None
-    """From this value on a number is red."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A heading and the panels under it."""
-
-    title: str
-    panels: tuple[Panel, ...]
-
-
-def _quantile(share: float, metric: str, by: str, where: str) -> str:
-    inner = f"sum by ({by}, le) (rate({metric}_bucket{{{where}}}[$__rate_interval]))"
-    return f"histogram_quantile({share}, {inner})"
-
-
-def _quantiles(metric: str, by: str, where: str) -> tuple[Query, ...]:
-    return tuple(
-        Query(_quantile(share, metric, by, where), f"{{{{{by}}}}} p{share * 100:g}") for share in (0.5, 0.99)
-    )
-
-
-def _rate(metric: str, by: str, where: str = WORKERS) -> str:
-    return f"sum by ({by}) (rate({metric}{{{where}}}[$__rate_interval]))"
-
-
-def _total(metric: str, where: str) -> str:
-    return f"sum(rate({metric}{{{where}}}[$__rate_interval]))"
-
-
-def _stat(title: str, description: str, expr: str, unit: str = "short", alarm: float | None = None) -> Panel:
-    return Panel(title, description, (Query(expr),), unit, "stat", width=4, height=4, alarm=alarm)
-
+from genrestream.ops.monitoring.panel import (
+    BY_KIND,
+    WORKERS,
+    Panel,
+    Query,
+    Row,
+    quantile,
+    quantiles,
+    rate,
+    stat,
+    total,
+)
 
 AT_A_GLANCE = Row(
     "At a glance",
     (
-        _stat(
+        stat(
             "Labelled",
             "Items labelled a second.",
-            _total("genrestream_items_total", f'{BY_KIND}, outcome="labelled"'),
+            total("genrestream_items_total", f'{BY_KIND}, outcome="labelled"'),
             "cps",
         ),
-        _stat(
+        stat(
             "Arrival to label, p99",
             "From Kafka's time stamp to the acknowledgement of the labels.",
             "histogram_quantile(0.99, sum by (le) "
@@ -82,27 +33,27 @@ AT_A_GLANCE = Row(
             "s",
             alarm=5,
         ),
-        _stat(
+        stat(
             "Lag",
             "Messages of all assigned partitions that are not committed yet.",
             f"sum(genrestream_consumer_lag_messages{{{WORKERS}}})",
             alarm=10_000,
         ),
-        _stat(
+        stat(
             "Dead letters",
             "Share of messages that cannot be labelled.",
-            _total("genrestream_items_total", f'{BY_KIND}, outcome="dead_lettered"')
+            total("genrestream_items_total", f'{BY_KIND}, outcome="dead_lettered"')
             + " / "
-            + _total("genrestream_items_total", BY_KIND),
+            + total("genrestream_items_total", BY_KIND),
             "percentunit",
             alarm=0.02,
         ),
-        _stat(
+        stat(
             "Workers ready",
             "Those that answer /health/ready with 200.",
             f"sum(genrestream_worker_ready{{{WORKERS}}})",
         ),
-        _stat(
+        stat(
             "Workers not ready",
             "They run and cannot label: no partition, no live release, or no Triton.",
             f"count(genrestream_worker_ready{{{WORKERS}}} == 0) or vector(0)",
@@ -117,7 +68,7 @@ THROUGHPUT = Row(
         Panel(
             "Messages by kind and outcome",
             "Every message ends as labelled, removed or dead-lettered, or is a superseded replay.",
-            (Query(_rate("genrestream_items_total", "kind, outcome", BY_KIND), "{{kind}} {{outcome}}"),),
+            (Query(rate("genrestream_items_total", "kind, outcome", BY_KIND), "{{kind}} {{outcome}}"),),
             "cps",
             stacked=True,
         ),
@@ -125,9 +76,9 @@ THROUGHPUT = Row(
             "Work spared",
             "Items answered by their earlier labels, and media whose embeddings were known already.",
             (
-                Query(_rate("genrestream_items_reused_total", "kind", BY_KIND), "{{kind}} reused"),
+                Query(rate("genrestream_items_reused_total", "kind", BY_KIND), "{{kind}} reused"),
                 Query(
-                    _rate("genrestream_shared_embeddings_total", "modality, outcome"),
+                    rate("genrestream_shared_embeddings_total", "modality, outcome"),
                     "{{modality}} {{outcome}}",
                 ),
             ),
@@ -146,8 +97,8 @@ THROUGHPUT = Row(
             "The mean. Large batches mean that items queue; small ones that they pass at once.",
             (
                 Query(
-                    f"{_rate('genrestream_batch_items_sum', 'kind', BY_KIND)}"
-                    f" / {_rate('genrestream_batch_items_count', 'kind', BY_KIND)}",
+                    f"{rate('genrestream_batch_items_sum', 'kind', BY_KIND)}"
+                    f" / {rate('genrestream_batch_items_count', 'kind', BY_KIND)}",
                     "{{kind}}",
                 ),
             ),
@@ -161,7 +112,7 @@ LATENCY = Row(
         Panel(
             "Arrival to label",
             "From Kafka's time stamp of the item to the acknowledgement of its labels.",
-            _quantiles("genrestream_arrival_to_label_seconds", "kind", BY_KIND),
+            quantiles("genrestream_arrival_to_label_seconds", "kind", BY_KIND),
             "s",
         ),
         Panel(
@@ -187,14 +138,14 @@ LATENCY = Row(
         Panel(
             "Stages, median",
             "Time of an item in a stage; of its micro-batch in features, encode and fuse.",
-            (Query(_quantile(0.5, "genrestream_stage_seconds", "stage", WORKERS), "{{stage}}"),),
+            (Query(quantile(0.5, "genrestream_stage_seconds", "stage", WORKERS), "{{stage}}"),),
             "s",
             width=12,
         ),
         Panel(
             "Stages, p99",
             "Media: slow servers. Features: worker's processors. Encode and fuse: Triton. Publish: Kafka.",
-            (Query(_quantile(0.99, "genrestream_stage_seconds", "stage", WORKERS), "{{stage}}"),),
+            (Query(quantile(0.99, "genrestream_stage_seconds", "stage", WORKERS), "{{stage}}"),),
             "s",
             width=12,
         ),
@@ -230,7 +181,7 @@ DEAD_LETTERS = Row(
         Panel(
             "Dead letters by code",
             "What each code means and asks for is in docs/schemas/dead-letter-headers.schema.json.",
-            (Query(f"{_rate('genrestream_dead_letters_total', 'code')} > 0", "{{code}}"),),
+            (Query(f"{rate('genrestream_dead_letters_total', 'code')} > 0", "{{code}}"),),
             "cps",
             stacked=True,
             width=12,
@@ -238,7 +189,7 @@ DEAD_LETTERS = Row(
         Panel(
             "Retries by target",
             "Attempts that failed and are made again; nothing is lost, but it takes time.",
-            (Query(_rate("genrestream_retries_total", "target"), "{{target}}"),),
+            (Query(rate("genrestream_retries_total", "target"), "{{target}}"),),
             "cps",
             width=6,
         ),
@@ -265,7 +216,7 @@ MODALITIES = Row(
             "Absent is the item's own; the others are failures, and the labels rest on less than they could.",
             (
                 Query(
-                    f"{_rate('genrestream_modality_missing_total', 'modality, reason')} > 0",
+                    f"{rate('genrestream_modality_missing_total', 'modality, reason')} > 0",
                     "{{modality}} {{reason}}",
                 ),
             ),
@@ -277,13 +228,13 @@ MODALITIES = Row(
             "Of those that an item had and the live release listens to.",
             (
                 Query(
-                    _rate(
+                    rate(
                         "genrestream_modality_missing_total",
                         "modality",
                         f'{WORKERS}, reason!~"absent|not_in_model"',
                     )
                     + " / on () group_left () "
-                    + _total("genrestream_items_total", f'{WORKERS}, outcome="labelled"'),
+                    + total("genrestream_items_total", f'{WORKERS}, outcome="labelled"'),
                     "{{modality}}",
                 ),
             ),
@@ -292,7 +243,7 @@ MODALITIES = Row(
         Panel(
             "Media read",
             "Bytes of pictures and recordings.",
-            (Query(_rate("genrestream_media_bytes_total", "modality"), "{{modality}}"),),
+            (Query(rate("genrestream_media_bytes_total", "modality"), "{{modality}}"),),
             "Bps",
         ),
     ),
@@ -304,7 +255,7 @@ CACHE = Row(
         Panel(
             "Writes by outcome",
             "Stale: a newer record was there. Unchanged: a duplicate. Failed: Redis was away.",
-            (Query(_rate("genrestream_cache_writes_total", "outcome"), "{{outcome}}"),),
+            (Query(rate("genrestream_cache_writes_total", "outcome"), "{{outcome}}"),),
             "cps",
             stacked=True,
             width=12,
