@@ -22,9 +22,10 @@ console = Console(stderr=True)
 
 
 def main() -> int:
-    """Run the drills; the exit status is 1 when anything was lost or is stale."""
+    """Run the drills; the exit status is 1 when anything was lost or is stale, or one could not be run."""
     arguments = _parser().parse_args()
     rows = []
+    not_run = []
     for name in arguments.only or DRILLS:
         console.print(f"{name}: {DRILLS[name].act.__doc__}", style="bold", highlight=False)
         with tempfile.TemporaryDirectory(prefix="genrestream-drill-") as folder:
@@ -32,6 +33,7 @@ def main() -> int:
                 scene, figures = _run(name, arguments.size, Path(folder))
             except NoNamespacesError as error:
                 console.print(f"{name} cannot be run here: {error}", style="bold red", highlight=False)
+                not_run.append(name)
                 continue
             finally:
                 if arguments.logs:
@@ -41,7 +43,7 @@ def main() -> int:
         if arguments.json:
             arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
     _show(rows)
-    return int(any(row["lost"] or row["stale"] or row["contradictory"] for row in rows))
+    return int(bool(not_run) or any(row["lost"] or row["stale"] or row["contradictory"] for row in rows))
 
 
 def _run(name: str, size: Size, folder: Path) -> tuple[Scene, Figures]:

@@ -39,6 +39,7 @@ def classify(
     from genrestream.workers.classify import ClassifyError  # noqa: PLC0415 - loads ONNX Runtime
 
     try:
+        file.stat()  # A missing file is told at once, before a second goes into loading models.
         failed = asyncio.run(
             _classify(file.absolute(), models, tuple(task or ()), limit, all_scores=all_scores)
         )
@@ -59,7 +60,6 @@ async def _classify(
     from genrestream.workers.media_limits import MediaLimits  # noqa: PLC0415
 
     failed = 0
-    file.open("rb").close()  # A missing file is told at once, before a second goes into loading models.
     async with (
         MediaFetcher(MediaLimits(), allowed_root=file.parent) as media,
         Classifier(models, media, tasks) as classifier,

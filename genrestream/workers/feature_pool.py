@@ -77,7 +77,6 @@ class FeaturePool:
         # Fork from a small server process: forking the worker itself, with its threads, can deadlock.
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["genrestream.workers.features.extract"])
-        self._all_started = self._context.Barrier(self._limits.processes)
         self._processes = MendingPool(self._new_pool, on_break=lambda: on_restart(MissingReason.CRASHED))
 
     async def __aenter__(self) -> Self:
@@ -112,7 +111,8 @@ class FeaturePool:
             max_workers=self._limits.processes,
             max_tasks=self._limits.tasks_per_process,
             initializer=_start_process,
-            initargs=(self._all_started,),
+            # One a pool: what was left waiting in a pool that broke does not count in the next.
+            initargs=(self._context.Barrier(self._limits.processes),),
             context=self._context,
         )
 

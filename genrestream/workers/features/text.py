@@ -48,7 +48,7 @@ COMBINING = "".join(
 # needs more than 30 (UAX #15, stream-safe text format); what is beyond them is decoration.
 MAX_COMBINING = 30
 _STACKED = re.compile(f"([{COMBINING}]{{{MAX_COMBINING}}})[{COMBINING}]+")
-# The four stretches of Unicode that hold them all: looked for in 2 us, where the 300 ranges above take 80.
+# The four stretches of Unicode that hold them all: looked for in 2 us, where the 187 ranges above take 80.
 MAY_COMBINE = re.compile("[\u0300-\u1fff\u20d0-\u20ff\u2c00-\u30ff\ua000-\U0001efff]")
 
 
