@@ -7,11 +7,13 @@ by item, then modality by modality, until the one that did it stands alone and i
 import asyncio
 import concurrent.futures
 import ctypes
+import fcntl
 import logging
 import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.synchronize import Barrier
 from types import TracebackType
@@ -39,6 +41,9 @@ CHUNK_BYTES = 512 * 1024
 FURTHER_ITEM_S = 0.5
 """What each item of a chunk after the first adds to its deadline: few take longer, and a chunk that is late
 is taken apart. With a whole deadline each, one item that hangs would hold up the others for minutes."""
+
+PIPE_BYTES = 2**20
+"""The most that a pipe may have without a privilege (man pipe)."""
 
 PR_SET_PDEATHSIG = 1
 
@@ -172,11 +177,23 @@ def _start_process(all_started: Barrier) -> None:
     """Leave Ctrl-C to the worker, die with it, however it dies, and give up what decoding does not need."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     keep_freed_memory()
+    _widen_pipes()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     give_up_rights()
     globals()["_all_started"] = all_started
+
+
+def _widen_pipes() -> None:
+    """Let a recording or its patches into the pipe in one go; else writer and reader take turns by 64 KiB.
+
+    The pool's own pipes have no name here: all that this process has open are widened.
+    """
+    for descriptor in os.listdir("/proc/self/fd"):
+        # No pipe, listdir's own, which is closed by now, or more than this user may have: it is only slower.
+        with suppress(OSError):
+            fcntl.fcntl(int(descriptor), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
 def _meet() -> None:

@@ -1,29 +1,20 @@
 """Inference on Triton over gRPC, from asyncio, with a deadline a request and a bounded number in flight."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
 import grpc
 import numpy as np
-from tritonclient.grpc import InferInput, InferRequestedOutput
-from tritonclient.grpc.aio import InferenceServerClient
-from tritonclient.utils import InferenceServerException
+from tritonclient.grpc import InferResult, service_pb2
+from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
 from genrestream.workers.errors import InferenceRejected, InferenceUnavailable
 from genrestream.workers.protocols import Array
+from genrestream.workers.triton_wire import INFER, InferRequest, open_channel
 
-TRITON_TYPES = {
-    np.dtype(np.uint8): "UINT8",
-    np.dtype(np.int32): "INT32",
-    np.dtype(np.int64): "INT64",
-    np.dtype(np.float32): "FP32",
-}
-
-REJECTING = {
-    f"StatusCode.{code.name}" for code in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.OUT_OF_RANGE)
-}
+REJECTING = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.OUT_OF_RANGE}
 """What Triton answers when the tensors are wrong and will stay wrong; everything else may pass."""
 
 
@@ -40,7 +31,11 @@ class TritonInference:
         security: Mapping[str, Any] | None = None,
     ) -> None:
         """`security` holds tritonclient's arguments of that kind: TLS and its files."""
-        self._client = InferenceServerClient(address, **(security or {}))
+        self._channel = open_channel(address, security or {})
+        self._service = GRPCInferenceServiceStub(self._channel)
+        self._send = self._channel.unary_unary(
+            INFER, InferRequest.serialized, service_pb2.ModelInferResponse.FromString
+        )
         self._deadline_s = deadline_s
         self._max_batch = max_batch
         self._room = asyncio.Semaphore(max_in_flight)
@@ -51,7 +46,7 @@ class TritonInference:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._client.close()
+        await self._channel.close()
 
     async def infer(self, model: str, version: int, inputs: Mapping[str, Array], output: str) -> Array:
         """The output [b, ...] for inputs [b, ...]; a batch beyond the model's limit goes in parts.
@@ -69,43 +64,32 @@ class TritonInference:
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
     async def _infer_part(self, model: str, version: int, inputs: Mapping[str, Array], output: str) -> Array:
+        request = InferRequest(model, version, inputs, output)
         async with self._room:
             try:
-                result = await self._client.infer(
-                    model,
-                    [_to_triton(name, array) for name, array in inputs.items()],
-                    model_version=str(version),
-                    outputs=[InferRequestedOutput(output)],
-                    client_timeout=self._deadline_s,
-                )
-            except InferenceServerException as error:
-                message = f"{model} version {version}: {error.message()}"
-                if error.status() in REJECTING:
+                response = await self._send(request, timeout=self._deadline_s)
+            except grpc.RpcError as error:
+                message = f"{model} version {version}: {error.details()}"
+                if error.code() in REJECTING:
                     raise InferenceRejected(message) from error
                 raise InferenceUnavailable(message) from error
-        array: Array | None = result.as_numpy(output)
+        array: Array | None = InferResult(response).as_numpy(output)
         if array is None:
             raise InferenceRejected(f"{model} version {version} gave no {output}")
         return array
 
     async def is_ready(self) -> bool:
         """Whether the server answers and takes requests."""
-        try:
-            return bool(await self._client.is_server_ready(client_timeout=self._deadline_s))
-        except InferenceServerException:
-            return False
+        request = service_pb2.ServerReadyRequest()
+        return await self._is_so(self._service.ServerReady(request, timeout=self._deadline_s))
 
     async def is_model_ready(self, model: str, version: int) -> bool:
         """Whether this very version is loaded and takes requests."""
+        request = service_pb2.ModelReadyRequest(name=model, version=str(version))
+        return await self._is_so(self._service.ModelReady(request, timeout=self._deadline_s))
+
+    async def _is_so(self, answer: Awaitable[Any]) -> bool:
         try:
-            return bool(
-                await self._client.is_model_ready(model, str(version), client_timeout=self._deadline_s)
-            )
-        except InferenceServerException:
+            return bool((await answer).ready)
+        except grpc.RpcError:
             return False
-
-
-def _to_triton(name: str, array: Array) -> InferInput:
-    tensor = InferInput(name, list(array.shape), TRITON_TYPES[array.dtype])
-    tensor.set_data_from_numpy(np.ascontiguousarray(array))
-    return tensor

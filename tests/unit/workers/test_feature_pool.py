@@ -1,11 +1,13 @@
 """A decoder that hangs or dies costs one modality of one item."""
 
 import asyncio
+import fcntl
 import io
 import multiprocessing
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from PIL import Image
 
 from genrestream.schemas import HashedTextFeatures, ImageFeatures, MissingReason, Modality, TextFeatures
 from genrestream.workers.errors import FeaturesImpossibleError
-from genrestream.workers.feature_pool import FeaturePool, PoolLimits
+from genrestream.workers.feature_pool import PIPE_BYTES, FeaturePool, PoolLimits
 from genrestream.workers.features.content import Content, FeaturePlan, HashedTerms, Missing
 from genrestream.workers.mending_pool import MAX_ATTEMPTS, MendingPool
 
@@ -239,3 +241,19 @@ def opens_a_pipe(process: psutil.Process) -> bool:
         return Path(f"/proc/{process.pid}/wchan").read_text() in {"wait_for_partner", "fifo_open"}
     except OSError:
         return False
+
+
+def pipe_sizes() -> dict[int, int]:
+    """Inode -> bytes of every pipe that this process has open."""
+    sizes = {}
+    for descriptor in map(int, os.listdir("/proc/self/fd")):
+        with suppress(OSError):  # no pipe
+            sizes[os.fstat(descriptor).st_ino] = fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ)
+    return sizes
+
+
+async def test_a_recording_passes_through_a_pipe_in_one_go() -> None:
+    before = pipe_sizes()
+    async with FeaturePool(PoolLimits(processes=1)):
+        opened = pipe_sizes().keys() - before.keys()
+        assert PIPE_BYTES in {pipe_sizes()[inode] for inode in opened}
