@@ -59,9 +59,9 @@ class _Graphs:
         )
 
 
-def limit_per_s(items_file: Path, kind: Kind, models: Path) -> float:
-    """Items a second that all cores do together, each with its share of the file's items."""
-    return max(_rate(items_file, kind, models, run_items) for run_items in RUN_ITEMS)
+def limits_per_s(items_file: Path, kind: Kind, models: Path) -> tuple[float, ...]:
+    """Items a second that all cores do together, each with its share of the file, for each of `RUN_ITEMS`."""
+    return tuple(_rate(items_file, kind, models, run_items) for run_items in RUN_ITEMS)
 
 
 def _rate(items_file: Path, kind: Kind, models: Path, run_items: int) -> float:

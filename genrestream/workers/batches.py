@@ -11,8 +11,9 @@ R = TypeVar("R")
 class MicroBatcher(Generic[T, R]):
     """Gathers up to `max_items` or for `max_wait_s`, and keeps at most `max_batches` in flight.
 
-    While all batches are in flight, items go on gathering, so that load makes batches larger and not
-    queues longer. The callers bound how many items wait.
+    While a batch is in flight the next one gathers for `busy_wait_s` or until none is, and while all are, for
+    as long as that takes: load makes batches larger, which costs less an item, and not queues longer. The
+    callers bound how many items wait.
     """
 
     def __init__(
@@ -21,12 +22,15 @@ class MicroBatcher(Generic[T, R]):
         *,
         max_items: int,
         max_wait_s: float,
+        busy_wait_s: float | None = None,
         max_batches: int,
     ) -> None:
+        """`busy_wait_s` is by default `max_wait_s`."""
         self._run = run
         self._max_items = max_items
         self._max_wait_s = max_wait_s
-        self._free_batches = max_batches
+        self._busy_wait_s = max_wait_s if busy_wait_s is None else busy_wait_s
+        self._max_batches = self._free_batches = max_batches
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._due = False
@@ -40,8 +44,12 @@ class MicroBatcher(Generic[T, R]):
         if len(self._waiting) >= self._max_items:
             self._start()
         elif self._timer is None and not self._due:
-            self._timer = loop.call_later(self._max_wait_s, self._on_time)
+            wait_s = self._max_wait_s if self._is_idle() else self._busy_wait_s
+            self._timer = loop.call_later(wait_s, self._on_time)
         return await result
+
+    def _is_idle(self) -> bool:
+        return self._free_batches == self._max_batches
 
     def _on_time(self) -> None:
         self._timer = None
@@ -77,4 +85,5 @@ class MicroBatcher(Generic[T, R]):
                 # Only where the batch itself was cancelled: nobody waits for it for ever.
                 result.cancel()
             self._free_batches += 1
+            self._due = self._due or self._is_idle()
             self._start()

@@ -128,7 +128,12 @@ async def open_parts(
                 ),
                 metrics,
                 {
-                    kind: BatchLimits(settings.batch_items, settings.batch_wait_s, settings.batches_in_flight)
+                    kind: BatchLimits(
+                        settings.batch_items,
+                        settings.batch_wait_s,
+                        settings.batch_busy_wait_s,
+                        settings.batches_in_flight,
+                    )
                     for kind in settings.kinds
                 },
                 max_item_bytes=settings.max_message_bytes,

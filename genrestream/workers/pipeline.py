@@ -98,7 +98,8 @@ class BatchLimits:
     """Bounds of the micro-batches of one kind."""
 
     max_items: int = 64
-    max_wait_s: float = 0.005
+    max_wait_s: float = 0.004
+    busy_wait_s: float = 0.06
     max_batches: int = 3
 
 
@@ -140,6 +141,7 @@ class Pipeline:
                 self._score,
                 max_items=limit.max_items,
                 max_wait_s=limit.max_wait_s,
+                busy_wait_s=limit.busy_wait_s,
                 max_batches=limit.max_batches,
             )
             for kind, limit in limits.items()

@@ -108,7 +108,12 @@ class WorkerSettings(BaseSettings):
     )
     max_buffered_messages: int = Field(default=64, ge=1, description="Messages read ahead, a topic.")
     batch_items: int = Field(default=64, ge=1, le=256, description="The largest micro-batch.")
-    batch_wait_s: float = Field(default=0.004, ge=0, description="How long a micro-batch gathers.")
+    batch_wait_s: float = Field(
+        default=0.004, ge=0, description="How long a micro-batch gathers while none is in flight."
+    )
+    batch_busy_wait_s: float = Field(
+        default=0.06, ge=0, description="And while one is, until none is: larger ones cost less an item."
+    )
     batches_in_flight: int = Field(default=3, ge=1, description="Micro-batches at the same time, a kind.")
 
     session_timeout_s: float = Field(

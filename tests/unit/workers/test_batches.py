@@ -45,6 +45,51 @@ async def test_while_batches_are_in_flight_the_next_one_grows() -> None:
     assert sizes == [1, 5]
 
 
+async def test_beside_one_in_flight_a_batch_fills_or_sets_out_when_that_ends() -> None:
+    """Claim: with room for more, what arrives meanwhile goes when it is full, or with nothing in flight."""
+    sizes: list[int] = []
+    gates = [asyncio.Event() for _ in range(3)]
+
+    async def wait(items: Sequence[int]) -> list[int]:
+        sizes.append(len(items))
+        await gates[len(sizes) - 1].wait()
+        return list(items)
+
+    batcher = MicroBatcher(wait, max_items=3, max_wait_s=0.001, busy_wait_s=60, max_batches=3)
+    tasks = [asyncio.create_task(batcher.submit(0))]
+    await asyncio.sleep(0.02)
+    tasks += [asyncio.create_task(batcher.submit(item)) for item in range(1, 6)]
+    await asyncio.sleep(0.02)
+    assert sizes == [1, 3]
+    gates[0].set()
+    await asyncio.sleep(0.02)
+    assert sizes == [1, 3]
+    gates[1].set()
+    await asyncio.sleep(0.02)
+    assert sizes == [1, 3, 2]
+    gates[2].set()
+    async with asyncio.timeout(5):
+        assert await asyncio.gather(*tasks) == [0, 1, 2, 3, 4, 5]
+
+
+async def test_beside_one_in_flight_a_batch_waits_no_longer_than_it_may() -> None:
+    """Claim: one that hangs holds up what arrives later for the busy wait alone."""
+    hang = asyncio.Event()
+
+    async def hang_on_zero(items: Sequence[int]) -> list[int]:
+        if 0 in items:
+            await hang.wait()
+        return list(items)
+
+    batcher = MicroBatcher(hang_on_zero, max_items=3, max_wait_s=0.001, busy_wait_s=0.02, max_batches=2)
+    first = asyncio.create_task(batcher.submit(0))
+    await asyncio.sleep(0.01)
+    async with asyncio.timeout(5):
+        assert await batcher.submit(1) == 1
+        hang.set()
+        assert await first == 0
+
+
 async def test_a_failed_batch_fails_its_items_and_frees_its_place() -> None:
     """Claim: every item of the batch gets the exception, and the next batch runs."""
 
