@@ -160,6 +160,11 @@ class Breakers(Generic[Key]):
         """How many keys are remembered."""
         return len(self._kept)
 
+    @property
+    def open(self) -> int:
+        """Keys that are left alone until an attempt is answered."""
+        return sum(breaker.state is not BreakerState.CLOSED for breaker in self._kept.values())
+
     @contextmanager
     def attempt(self, key: Key) -> Iterator[None]:
         """Guard one attempt at the key, as `Breaker.attempt` does.

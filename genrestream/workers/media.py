@@ -53,6 +53,11 @@ class MediaFetcher:
         await self._http.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
+    @property
+    def open_circuits(self) -> int:
+        """Hosts that are left alone after many failures."""
+        return self._http.open_circuits
+
     async def fetch(self, media: MediaReference | InlineMedia) -> bytes:
         """The bytes of a picture or recording, at most `max_bytes`.
 

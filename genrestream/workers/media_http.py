@@ -81,6 +81,11 @@ class HttpMedia:
             await self._session.close()
         await self._names.close()
 
+    @property
+    def open_circuits(self) -> int:
+        """Hosts that are left alone after many failures."""
+        return self._breakers.open
+
     async def fetch(self, url: str) -> bytes:
         """The body at `url`, after redirects and retries.
 

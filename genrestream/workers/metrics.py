@@ -23,6 +23,9 @@ from genrestream.workers.protocols import CacheOutcome
 Retried = Literal["kafka", "triton", "redis", "media", "releases"]
 """What is tried again; a metric's label."""
 
+Guarded = Literal["triton", "media"]
+"""What is left alone for a while after many failures; a metric's label."""
+
 STAGE_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 ARRIVAL_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 24, 32, 64, 128, 256)
@@ -94,6 +97,12 @@ RETRIES = Metric(
     "Attempts that failed and are made again.",
     {"target": get_args(Retried)},
 )
+OPEN_CIRCUITS = Metric(
+    "genrestream_open_circuits",
+    "gauge",
+    "Kinds whose inference, or media hosts, that are left alone after many failures until one is answered.",
+    {"target": get_args(Guarded)},
+)
 DEAD_LETTERS = Metric(
     "genrestream_dead_letters_total",
     "counter",
@@ -160,6 +169,7 @@ METRICS: tuple[Metric, ...] = (
     OLDEST_IN_FLIGHT_SECONDS,
     CONSUMER_LAG,
     RETRIES,
+    OPEN_CIRCUITS,
     DEAD_LETTERS,
     MODALITY_MISSING,
     RELEASE_LIVE,
@@ -192,6 +202,7 @@ class WorkerMetrics:
         self._oldest: Gauge = made[OLDEST_IN_FLIGHT_SECONDS.name]
         self._lag: Gauge = made[CONSUMER_LAG.name]
         self._retries: Counter = made[RETRIES.name]
+        self._open_circuits: Gauge = made[OPEN_CIRCUITS.name]
         self._dead_letters: Counter = made[DEAD_LETTERS.name]
         self._missing: Counter = made[MODALITY_MISSING.name]
         self._live: Gauge = made[RELEASE_LIVE.name]
@@ -243,6 +254,10 @@ class WorkerMetrics:
     def watch_tasks(self, tasks: Callable[[], float]) -> None:
         """Ask this whenever somebody reads the metrics."""
         self._tasks.set_function(tasks)
+
+    def watch_circuits(self, target: Guarded, circuits: Callable[[], float]) -> None:
+        """Ask this whenever somebody reads the metrics."""
+        self._open_circuits.labels(target).set_function(circuits)
 
     def watch_ready(self, ready: Callable[[], bool]) -> None:
         """Ask this whenever somebody reads the metrics."""

@@ -107,36 +107,35 @@ async def open_parts(
         lookups = await stack.enter_async_context(RedisLookups(redis_url, security=security.redis))
         embeddings = StoredEmbeddings(lookups, KeepLimits(settings.shared_embeddings))
         stack.push_async_callback(embeddings.close)
-        yield Parts(
-            inference,
-            releases,
-            Pipeline(
-                Adapters(
-                    media=media,
-                    features=features,
-                    inference=inference,
-                    labels=LabelPublisher(producer),
-                    dead_letters=DeadLetterPublisher(producer),
-                    releases=releases,
-                    versions=VersionReader(
-                        kafka_bootstrap,
-                        on_retry=lambda: metrics.count_retry("kafka"),
-                        security=security.kafka,
-                    ),
-                    earlier=EarlierRecords(lookups) if settings.skip_done else NothingEarlier(),
-                    embeddings=embeddings if settings.shared_embeddings else NothingKept(),
+        pipeline = Pipeline(
+            Adapters(
+                media=media,
+                features=features,
+                inference=inference,
+                labels=LabelPublisher(producer),
+                dead_letters=DeadLetterPublisher(producer),
+                releases=releases,
+                versions=VersionReader(
+                    kafka_bootstrap,
+                    on_retry=lambda: metrics.count_retry("kafka"),
+                    security=security.kafka,
                 ),
-                metrics,
-                {
-                    kind: BatchLimits(
-                        settings.batch_items,
-                        settings.batch_wait_s,
-                        settings.batch_busy_wait_s,
-                        settings.batches_in_flight,
-                    )
-                    for kind in settings.kinds
-                },
-                max_item_bytes=settings.max_message_bytes,
-                media_room=MediaRoom(settings.max_media_bytes_in_flight),
+                earlier=EarlierRecords(lookups) if settings.skip_done else NothingEarlier(),
+                embeddings=embeddings if settings.shared_embeddings else NothingKept(),
             ),
+            metrics,
+            {
+                kind: BatchLimits(
+                    settings.batch_items,
+                    settings.batch_wait_s,
+                    settings.batch_busy_wait_s,
+                    settings.batches_in_flight,
+                )
+                for kind in settings.kinds
+            },
+            max_item_bytes=settings.max_message_bytes,
+            media_room=MediaRoom(settings.max_media_bytes_in_flight),
         )
+        metrics.watch_circuits("triton", lambda: pipeline.open_circuits)
+        metrics.watch_circuits("media", lambda: media.open_circuits)
+        yield Parts(inference, releases, pipeline)

@@ -147,6 +147,11 @@ class Pipeline:
             for kind, limit in limits.items()
         }
 
+    @property
+    def open_circuits(self) -> int:
+        """Kinds whose inference is left alone after many failures."""
+        return self._breakers.open
+
     async def process(self, message: Incoming, turn: Turn) -> Outcome:
         """Take the message to its end and say which it was. Results are published when it is its turn.
 

@@ -226,7 +226,8 @@ def _is_stale(event: faust.EventT[Any]) -> bool:
 
 
 def _size_bytes(message: Incoming) -> int:
-    return len(message.value or b"") + len(message.key or b"")
+    headers = sum(len(name) + len(value) for name, value in message.headers)
+    return len(message.value or b"") + len(message.key or b"") + headers
 
 
 def _drop_content(event: faust.EventT[Any]) -> None:

@@ -194,6 +194,13 @@ DEAD_LETTERS = Row(
             width=6,
         ),
         Panel(
+            "Left alone",
+            "Kinds whose inference, and media hosts, that failed many times in a row; one probe at a time.",
+            (Query(f"sum by (target) (genrestream_open_circuits{{{WORKERS}}})", "{{target}}"),),
+            "short",
+            width=6,
+        ),
+        Panel(
             "Feature processes replaced",
             "A decoder crashed or missed its deadline; the item is labelled from the rest.",
             (

@@ -149,6 +149,23 @@ def test_keys_fail_apart(clock: Clock) -> None:
         pass
     with breakers.attempt("b"):
         pass
+    assert breakers.open == 1
+
+
+def test_what_is_probed_counts_as_open_until_it_answers(clock: Clock) -> None:
+    """Claim: fewer failures than open it do not count, and a cool-down that has passed is no answer yet."""
+    breakers = Breakers[str](Down, LIMITS, clock=clock)
+    for _ in range(LIMITS.failures - 1):
+        with pytest.raises(Down), breakers.attempt("a"):
+            raise Down
+    assert breakers.open == 0
+    with pytest.raises(Down), breakers.attempt("a"):
+        raise Down
+    clock.now_s += LIMITS.first_open_s
+    assert breakers.open == 1
+    with breakers.attempt("a"):
+        pass
+    assert breakers.open == 0
 
 
 def test_only_what_fails_is_remembered(clock: Clock) -> None:

@@ -35,6 +35,7 @@ def test_everything_counted_is_shown() -> None:
     metrics.observe_batch(Kind.TRACK, 8)
     metrics.watch_in_flight(lambda: 5, lambda: 1.5)
     metrics.watch_ready(lambda: True)
+    metrics.watch_circuits("media", lambda: 2)
     metrics.set_lag("catalog.tracks", 3, 17)
     metrics.count_retry("triton")
     metrics.count_dead_letter(DeadLetterCode.KEY_MISMATCH)
@@ -54,6 +55,7 @@ def test_everything_counted_is_shown() -> None:
         "genrestream_oldest_item_in_flight_seconds 1.5",
         'genrestream_consumer_lag_messages{partition="3",topic="catalog.tracks"} 17.0',
         'genrestream_retries_total{target="triton"} 1.0',
+        'genrestream_open_circuits{target="media"} 2.0',
         'genrestream_dead_letters_total{code="key_mismatch"} 1.0',
         'genrestream_modality_missing_total{modality="audio",reason="timeout"} 1.0',
         'genrestream_cache_writes_total{outcome="stale"} 1.0',
