@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import uvloop
 from faust.types import TP
@@ -168,10 +168,7 @@ async def _run(
             HealthServer(settings.http_host, settings.http_port, metrics.registry, health)
         )
         try:
-            await service.start()
-            collect_rarely()
-            log.info("worker %s reads; metrics and health at http://%s", settings.name, server.address)
-            await _until_told(stop, service, metrics, triton)
+            await _until_told(stop, service, metrics, triton, server.address)
         finally:
             # Who cannot deliver need not wait for what is in flight.
             drain_s = FAILED_DRAIN_S if stop.failure else settings.drain_deadline_s
@@ -248,19 +245,32 @@ class _Watched:
             self.answers = False
 
 
-async def _until_told(stop: _Stop, service: FaustService, metrics: WorkerMetrics, triton: _Watched) -> None:
-    """Return when the worker is to stop; meanwhile keep up to date what metrics and probes show."""
-    crash = asyncio.create_task(service.wait_for_crash())
-    told = asyncio.create_task(stop.wanted.wait())
-    watch = asyncio.create_task(_watch(service, metrics, triton))
+async def _until_told(
+    stop: _Stop, service: FaustService, metrics: WorkerMetrics, triton: _Watched, address: str
+) -> None:
+    """Start, and return when the worker is to stop; until then keep metrics and probes up to date."""
+    starting = asyncio.create_task(service.start())
+    refused = asyncio.create_task(service.wait_for_refusal())
+    tasks: list[asyncio.Task[Any]] = [starting, refused]
     try:
-        await asyncio.wait({crash, told, watch}, return_when=asyncio.FIRST_COMPLETED)
-        if watch.done():
-            watch.result()
-        if crash.done() and not told.done():
-            stop.fail(f"Faust stopped: {crash.result() or 'no reason given'}")
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            collect_rarely()
+            log.info("%s reads; metrics and health at http://%s", service.name, address)
+            crash = asyncio.create_task(service.wait_for_crash())
+            told = asyncio.create_task(stop.wanted.wait())
+            watch = asyncio.create_task(_watch(service, metrics, triton))
+            tasks += [crash, told, watch]
+            await asyncio.wait({refused, crash, told, watch}, return_when=asyncio.FIRST_COMPLETED)
+            if watch.done():
+                watch.result()
+            if crash.done() and not told.done():
+                stop.fail(crash.result())
+        if refused.done():
+            stop.fail(refused.result())
     finally:
-        for task in (crash, told, watch):
+        for task in tasks:
             task.cancel()
 
 

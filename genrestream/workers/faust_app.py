@@ -13,6 +13,7 @@ from faust.types import TP, Message
 
 from genrestream.schemas import Kind
 from genrestream.schemas.topics import INPUT_TOPICS, MAX_ITEM_BYTES
+from genrestream.workers.membership import refusal
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +21,7 @@ AgentBody = Callable[[faust.StreamT[Any]], Awaitable[None]]
 
 
 NEVER_S = 365 * 24 * 3600.0
+ASK_EVERY_S = 1.0
 COMMIT_SPACING_S = 0.05
 """Between two commits that somebody waits for."""
 CLOSING_S = 5.0
@@ -192,6 +194,7 @@ class FaustService:
     def __init__(self, app: DrainingApp, commit_wanted: asyncio.Event) -> None:
         """`commit_wanted` is set when something waits for a commit before the interval is over."""
         self._app = app
+        self.name: str = app.conf.consumer_group_instance_id
         self._commit_wanted = commit_wanted
         self._committing: asyncio.Task[NoReturn] | None = None
         self._reads = False
@@ -217,11 +220,18 @@ class FaustService:
                     log.exception("cannot commit at once")
             await asyncio.sleep(COMMIT_SPACING_S)
 
-    async def wait_for_crash(self) -> BaseException | None:
-        """Return when the application has stopped by itself, with the reason where there is one."""
+    async def wait_for_crash(self) -> str:
+        """Return when the application has stopped by itself, with the reason."""
         await self._app.wait_until_stopped()
-        reason: BaseException | None = self._app.crash_reason
-        return reason
+        return f"Faust stopped: {self._app.crash_reason or 'no reason given'}"
+
+    async def wait_for_refusal(self) -> str:
+        """Return when Kafka will not have this worker in its group, with the reason."""
+        while True:
+            await asyncio.sleep(ASK_EVERY_S)
+            reason = await refusal(cast(Consumer, self._app.consumer), self.name)
+            if reason is not None:
+                return reason
 
     async def stop(self, drain_s: float) -> None:
         """Drain what is in flight, commit, leave, as far as that can be done in time."""

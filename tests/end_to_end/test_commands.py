@@ -67,6 +67,13 @@ def test_a_taken_port_is_named(stack: StackState, models_dir: Path) -> None:
     assert_one_clear_line(done, port, "metrics and health")
 
 
+def test_a_session_that_kafka_refuses_is_named(stack: StackState, models_dir: Path) -> None:
+    """Claim: a worker that may not join the group says why and ends."""
+    environment = {**stack.environment(), "GENRESTREAM_SESSION_TIMEOUT_S": "1"}
+    done = run(environment, "worker", "--models", str(models_dir), "--http-port", "0")
+    assert_one_clear_line(done, "session")
+
+
 def test_a_setting_out_of_range_is_named(stack: StackState, models_dir: Path) -> None:
     """Claim: a setting that is no name is refused in one line that names it."""
     done = run(stack.environment(), "worker", "--models", str(models_dir), "--name", "no name")

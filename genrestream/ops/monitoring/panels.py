@@ -184,7 +184,7 @@ DEAD_LETTERS = Row(
             (Query(f"{rate('genrestream_dead_letters_total', 'code')} > 0", "{{code}}"),),
             "cps",
             stacked=True,
-            width=12,
+            width=6,
         ),
         Panel(
             "Retries by target",
