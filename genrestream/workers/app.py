@@ -175,9 +175,10 @@ async def _run(
             forced_exit.arm(drain_s + FORCED_EXIT_AFTER_S)
             await service.stop(drain_s)
             consumption.forget_all()
-            await asyncio.to_thread(
-                leave_group, kafka_bootstrap, settings.group, settings.name, security.kafka
-            )
+            if not service.displaced:
+                await asyncio.to_thread(
+                    leave_group, kafka_bootstrap, settings.group, settings.name, security.kafka
+                )
     if stop.failure is not None:
         raise WorkerFailure(stop.failure)
 

@@ -13,7 +13,7 @@ from faust.types import TP, Message
 
 from genrestream.schemas import Kind
 from genrestream.schemas.topics import INPUT_TOPICS, MAX_ITEM_BYTES
-from genrestream.workers.membership import refusal
+from genrestream.workers.membership import Membership
 
 log = logging.getLogger(__name__)
 
@@ -194,11 +194,16 @@ class FaustService:
     def __init__(self, app: DrainingApp, commit_wanted: asyncio.Event) -> None:
         """`commit_wanted` is set when something waits for a commit before the interval is over."""
         self._app = app
-        self.name: str = app.conf.consumer_group_instance_id
         self._commit_wanted = commit_wanted
         self._committing: asyncio.Task[NoReturn] | None = None
         self._reads = False
+        self._membership: Membership | None = None
         logging.getLogger("faust.transport.drivers.aiokafka").addFilter(_count_what_is_waited_for)
+
+    @property
+    def name(self) -> str:
+        """The worker's, and so the static member's."""
+        return str(self._app.conf.consumer_group_instance_id)
 
     async def start(self) -> None:
         """Join the group and begin to read."""
@@ -226,12 +231,20 @@ class FaustService:
         return f"Faust stopped: {self._app.crash_reason or 'no reason given'}"
 
     async def wait_for_refusal(self) -> str:
-        """Return when Kafka will not have this worker in its group, with the reason."""
+        """Return when this worker cannot be in its group, with the reason."""
         while True:
             await asyncio.sleep(ASK_EVERY_S)
-            reason = await refusal(cast(Consumer, self._app.consumer), self.name)
+            if self._membership is None:
+                session_s = self._app.conf.broker_session_timeout
+                self._membership = Membership(self._app.consumer, self.name, session_s)
+            reason = await self._membership.refusal()
             if reason is not None:
                 return reason
+
+    @property
+    def displaced(self) -> bool:
+        """Whether another worker runs under this one's name."""
+        return self._membership is not None and self._membership.displaced
 
     async def stop(self, drain_s: float) -> None:
         """Drain what is in flight, commit, leave, as far as that can be done in time."""

@@ -1,7 +1,8 @@
 """A worker's membership in its consumer group: what Kafka refuses it, and leaving for good.
 
 aiokafka waits with an error that it does not try again by itself until it is asked for errors, reads nothing
-and sends no heartbeat meanwhile; and Faust never asks.
+and sends no heartbeat meanwhile; and Faust never asks. Nor does it know that Kafka gave a member's place to
+another one of the same name: both would take it from each other for ever, every few seconds.
 
 A static member keeps its partitions when it disconnects, so that a worker that was killed finds them again
 at once. One that was asked to stop has to be taken out by name, or nobody would read them until its session
@@ -10,6 +11,8 @@ ends; aiokafka does not do that.
 
 import asyncio
 import logging
+import random
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,29 +23,62 @@ from kafka.errors import KafkaError
 log = logging.getLogger(__name__)
 
 TIMEOUT_MS = 5_000
+NEWCOMER_SESSIONS = 2.0
+"""A worker is a newcomer for so many session time-outs from its start."""
+NEWCOMERS_JOINS = (3, 5)
+"""One of these, drawn by chance: of two that start together, one gives way before the other does."""
 
 
-async def refusal(consumer: Any, name: str) -> str | None:
-    """Why Kafka will not have the member `name` in its group, in one line; None while it does.
+class Membership:
+    """How a worker's membership stands; to be asked every second or so."""
 
-    Of what may pass, aiokafka is told to try again. `consumer` is Faust's.
-    """
-    thread = consumer._thread  # noqa: SLF001
-    member = thread._consumer  # noqa: SLF001
-    if member is None:
-        return None
+    def __init__(self, consumer: Any, name: str, session_timeout_s: float) -> None:
+        """`consumer` is Faust's, of the static member `name`."""
+        self._consumer = consumer
+        self._name = name
+        self._newcomer_until_s = time.monotonic() + NEWCOMER_SESSIONS * session_timeout_s
+        self._joins_left = random.choice(NEWCOMERS_JOINS)  # noqa: S311 - no secret
+        self._last_id = ""
+        self.displaced = False
+        """Whether another worker has this one's name, so that it is not this one's to leave the group by."""
 
-    async def ask() -> None:
-        member._coordinator.check_errors()  # noqa: SLF001
+    async def refusal(self) -> str | None:
+        """Why this worker cannot be in the group, in one line; None while it can.
 
-    try:
-        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(ask(), thread.thread_loop))
-    except aiokafka.errors.KafkaError as error:
-        if error.retriable:
-            log.warning("Kafka's group coordinator: %s", error)
+        Of what may pass, aiokafka is told to try again.
+        """
+        thread = self._consumer._thread  # noqa: SLF001
+        member = thread._consumer  # noqa: SLF001
+        if member is None:
             return None
-        return f"Kafka does not take the worker {name} into its group: {_words(error)}"
-    return None
+
+        async def ask() -> str:
+            coordinator = member._coordinator  # noqa: SLF001
+            coordinator.check_errors()
+            member_id: str = coordinator.member_id
+            return member_id
+
+        try:
+            self._count(
+                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(ask(), thread.thread_loop))
+            )
+        except aiokafka.errors.KafkaError as error:
+            if error.retriable:
+                log.warning("Kafka's group coordinator: %s", error)
+                return None
+            return f"Kafka does not take the worker {self._name} into its group: {_words(error)}"
+        return f"another worker runs under the name {self._name}" if self.displaced else None
+
+    def _count(self, member_id: str) -> None:
+        """Of two workers of one name each takes the other's place, and the other joins anew by its next beat.
+
+        The newcomer gives way: so many joins in its first time are no chance. Kafka gives a new id whenever a
+        member joins, which after a session that ended is once a session at most.
+        """
+        if member_id not in {"", self._last_id} and time.monotonic() < self._newcomer_until_s:
+            self._last_id = member_id
+            self._joins_left -= 1
+            self.displaced = self._joins_left <= 0
 
 
 def leave_group(bootstrap: str, group: str, name: str, security: Mapping[str, Any] | None = None) -> None:

@@ -37,16 +37,17 @@ def announced(stack: StackState, models_dir: Path) -> None:
 def start_worker(
     stack: StackState, announced: None, models_dir: Path, sample: Path, tmp_path: Path
 ) -> Iterator[StartWorker]:
-    """Starts workers by name, with settings as variables, that are ready; stopped after the test."""
+    """Starts workers by name, with settings as variables, and waits for them; stopped after the test."""
     workers: list[WorkerProcess] = []
 
-    def start(name: str, *arguments: str, **settings: str) -> WorkerProcess:
+    def start(name: str, *arguments: str, ready: bool = True, **settings: str) -> WorkerProcess:
         shared = ("--models", str(models_dir), "--media-root", str(sample))
         environment = {**stack.environment(), **SHORT_SESSION, **settings}
         worker = WorkerProcess(name, tmp_path / f"{name}.log", environment, (*shared, *arguments))
         workers.append(worker)
         worker.start()
-        worker.wait_ready()
+        if ready:
+            worker.wait_ready()
         return worker
 
     yield start

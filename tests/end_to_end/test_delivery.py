@@ -7,7 +7,8 @@ from drills.proxy import proxy
 from genrestream.client.publisher import item_message, removal_message
 from genrestream.ops.worker_process import WorkerProcess
 from genrestream.schemas import Kind, Podcast, Revision
-from tests.end_to_end.conftest import StartWorker
+from genrestream.workers.membership import NEWCOMER_SESSIONS
+from tests.end_to_end.conftest import SHORT_SESSION, StartWorker
 from tests.end_to_end.harness import Outside
 
 
@@ -58,6 +59,24 @@ def restart(victim: WorkerProcess) -> None:
     """Start the worker again under its name."""
     victim.start()
     victim.wait_ready()
+
+
+async def test_a_newcomer_gives_way_to_the_worker_that_has_its_name(
+    start_worker: StartWorker, outside: Outside
+) -> None:
+    """Claim: it ends with the reason, and the other one labels what comes."""
+    first = start_worker("e2e-same")
+    await asyncio.sleep(NEWCOMER_SESSIONS * float(SHORT_SESSION["GENRESTREAM_SESSION_TIMEOUT_S"]))
+    second = start_worker("e2e-same", ready=False)
+    async with asyncio.timeout(90):
+        while (status := second.poll()) is None:
+            await asyncio.sleep(0.1)
+    assert status == 1
+    assert "another worker runs under the name e2e-same" in second.last_words()
+    items = podcasts(20)
+    await outside.publish([item_message(item) for item in items])
+    await outside.wait_for([item.id for item in items])
+    assert first.poll() is None
 
 
 async def test_the_newest_version_wins_and_a_removal_removes(
