@@ -15,9 +15,10 @@ async def workers_killed(scene: Scene, size: Size) -> None:
         await asyncio.sleep(size.pause_s)
         for kill in range(size.kills):
             name = names[kill % 2]
-            await scene.kill_worker(name)
+            # Recovery begins with the kill: the start of the next process is a part of it.
             async with scene.fault():
-                await scene.start_worker(name)
+                await scene.kill_worker(name)
+            await scene.start_worker(name)
             await asyncio.sleep(size.pause_s)
 
 

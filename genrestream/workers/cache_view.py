@@ -83,7 +83,7 @@ class CacheView:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        """Join the group.
+        """Begin to join the group.
 
         Raises:
             KafkaUnavailableError: no broker answers; one line for people.
@@ -127,9 +127,10 @@ class CacheView:
             max_partition_fetch_bytes=LABELS.max_message_bytes,
             **self._security,
         )
-        consumer.subscribe([LABELS.name], listener=_CommitWhenRevoked(self._commit))
         try:
             await consumer.start()
+            # Fails here, and not later and again and again, where the group or the topic may not be read.
+            await consumer.committed(TopicPartition(LABELS.name, 0))
         except KafkaConnectionError as error:
             await consumer.stop()
             raise KafkaUnavailableError(await no_kafka(self._bootstrap, self._security)) from error
@@ -137,6 +138,9 @@ class CacheView:
             await consumer.stop()
             text = f"cannot read {LABELS.name} from Kafka at {self._bootstrap}: {kafka_reason(error)}"
             raise KafkaUnavailableError(text) from error
+        # Not before: the start would wait for partitions, and after a crash these are free when the session
+        # of who crashed has ended. The worker has labels to make meanwhile.
+        consumer.subscribe([LABELS.name], listener=_CommitWhenRevoked(self._commit))
         return consumer
 
     async def _rejoin(self) -> None:
