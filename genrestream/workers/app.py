@@ -268,7 +268,8 @@ async def _until_told(
                 watch.result()
             if crash.done() and not told.done():
                 stop.fail(crash.result())
-        if refused.done():
+        # Not once it stops for another reason: the consumer that it asks is being closed then.
+        if refused.done() and not stop.wanted.is_set():
             stop.fail(refused.result())
     finally:
         for task in tasks:
