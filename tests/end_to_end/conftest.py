@@ -43,7 +43,9 @@ def start_worker(
     def start(name: str, *arguments: str, ready: bool = True, **settings: str) -> WorkerProcess:
         shared = ("--models", str(models_dir), "--media-root", str(sample))
         environment = {**stack.environment(), **SHORT_SESSION, **settings}
-        worker = WorkerProcess(name, tmp_path / f"{name}.log", environment, (*shared, *arguments))
+        # Two of one name have a log each, or the last line of one would be taken for the other's.
+        log = tmp_path / f"{name}-{len(workers)}.log"
+        worker = WorkerProcess(name, log, environment, (*shared, *arguments))
         workers.append(worker)
         worker.start()
         if ready:
