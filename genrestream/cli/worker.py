@@ -12,6 +12,8 @@ from genrestream.cli.addresses import resolve_addresses
 from genrestream.cli.errors import CommandError
 from genrestream.cli.security import connection_security
 from genrestream.schemas import Kind
+from genrestream.workers.fork_server import start_fork_server
+from genrestream.workers.process_memory import collect_seldom
 
 RESOLVER_OPTIONS = "timeout:2 attempts:2"
 """Seconds for the name service to answer, and how often it is asked; see resolv.conf(5)."""
@@ -48,6 +50,9 @@ def worker(
     Kafka, Redis and Triton are those of `genrestream up`, or of KAFKA_BOOTSTRAP, REDIS_URL and TRITON_URL.
     Every other setting has an environment variable GENRESTREAM_<NAME>; docs/settings.md lists them.
     """
+    # A killed worker's partitions stand still until it is back: what takes long is begun first.
+    start_fork_server()
+    collect_seldom()
     from genrestream.workers.app import WorkerFailure, run_worker  # noqa: PLC0415 - imports Faust
     from genrestream.workers.settings import WorkerSettings  # noqa: PLC0415
 

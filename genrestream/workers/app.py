@@ -42,7 +42,7 @@ from genrestream.workers.membership import leave_group
 from genrestream.workers.metrics import WorkerMetrics
 from genrestream.workers.parts import open_parts
 from genrestream.workers.pipeline import Outcome
-from genrestream.workers.process_memory import collect_rarely, keep_freed_memory
+from genrestream.workers.process_memory import keep_freed_memory, keep_what_is_there
 from genrestream.workers.releases import ReleaseFollower
 from genrestream.workers.settings import WorkerSettings
 from genrestream.workers.stream import Consumption
@@ -257,7 +257,7 @@ async def _until_told(
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             starting.result()
-            collect_rarely()
+            keep_what_is_there()
             log.info("%s reads; metrics and health at http://%s", service.name, address)
             crash = asyncio.create_task(service.wait_for_crash())
             told = asyncio.create_task(stop.wanted.wait())

@@ -8,6 +8,7 @@ from typing import Any, NoReturn, cast
 
 import faust
 from faust.auth import SASLCredentials, SSLCredentials
+from faust.tables.manager import TableManager
 from faust.transport.drivers.aiokafka import Consumer
 from faust.types import TP, Message
 
@@ -100,6 +101,15 @@ class CommittingConsumer(Consumer):
         return done
 
 
+class NoTables(TableManager):
+    """Faust's tables, of which there are none: it waits a second at the start for them to be declared."""
+
+    async def on_start(self) -> None:
+        """Go on at once."""
+        await self._update_channels()
+        await self.recovery.start()
+
+
 def build_faust(
     *,
     group: str,
@@ -126,6 +136,7 @@ def build_faust(
         group,
         broker=";".join(f"aiokafka://{address.strip()}" for address in kafka_bootstrap.split(",")),
         broker_credentials=_credentials(security or {}),
+        TableManager=NoTables,
         store="memory://",
         # Faust makes a folder for tables even where there are none.
         datadir=str(scratch),

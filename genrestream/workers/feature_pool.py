@@ -9,7 +9,6 @@ import concurrent.futures
 import ctypes
 import fcntl
 import logging
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +25,7 @@ from genrestream.workers.errors import FeaturesImpossibleError
 from genrestream.workers.features.content import Content, Extraction, FeatureLimits, FeaturePlan, Missing
 from genrestream.workers.features.errors import FeatureSetupError
 from genrestream.workers.features.extract import extract
+from genrestream.workers.fork_server import fork_server
 from genrestream.workers.mending_pool import MendingPool
 from genrestream.workers.process_bounds import address_space, give_up_rights
 from genrestream.workers.process_memory import keep_freed_memory
@@ -79,9 +79,7 @@ class FeaturePool:
         self._feature_limits = feature_limits or FeatureLimits()
         self._on_restart = on_restart
         self._room = asyncio.Semaphore(self._limits.chunks_in_flight)
-        # Fork from a small server process: forking the worker itself, with its threads, can deadlock.
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["genrestream.workers.features.extract"])
+        self._context = fork_server()
         self._processes = MendingPool(self._new_pool, on_break=lambda: on_restart(MissingReason.CRASHED))
 
     async def __aenter__(self) -> Self:

@@ -17,8 +17,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import aiokafka.errors
-from kafka.admin import KafkaAdminClient, MemberToRemove
-from kafka.errors import KafkaError
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +85,10 @@ def leave_group(bootstrap: str, group: str, name: str, security: Mapping[str, An
     `security` holds the clients' arguments of that kind. Failing is no error: the partitions are free when
     the session ends.
     """
+    # A tenth of a second: a worker's start need not wait for what only its end uses.
+    from kafka.admin import KafkaAdminClient, MemberToRemove  # noqa: PLC0415
+    from kafka.errors import KafkaError  # noqa: PLC0415
+
     # It retries and complains by itself; what comes of it is told here in one line.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     try:

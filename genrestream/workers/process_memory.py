@@ -31,12 +31,16 @@ def keep_freed_memory() -> None:
         mallopt(M_ARENA_MAX, 1)
 
 
-def collect_rarely() -> None:
-    """Leave what is there now out of the search for cycles, and search less often.
+def collect_seldom() -> None:
+    """Search for cycles less often: modules make a hundred thousand objects that stay while they load."""
+    gc.set_threshold(YOUNG_OBJECTS)
+
+
+def keep_what_is_there() -> None:
+    """Leave what is there now out of the search for cycles.
 
     Reference counts free what an item made; the search took a sixth of a worker's time and found next to
     nothing.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS)
