@@ -13,6 +13,8 @@ from genrestream.repository import Repository
 from genrestream.workers.announce import announce_live
 
 HEAD = "podcast-genres"
+RELEASE = ("release", HEAD, "--force")
+"""The same graph again beats what is live by nothing."""
 
 
 async def load_models(scene: Scene) -> None:
@@ -34,14 +36,14 @@ async def triton_killed_in_a_release(scene: Scene, size: Size) -> None:
         for turn in range(max(1, size.kills // 2)):
             await asyncio.to_thread(train_again, scene.models)
             async with scene.fault():
-                release = await _genrestream(scene, "release", HEAD)
+                release = await _genrestream(scene, *RELEASE)
                 # The command takes some two seconds, of which Triton is asked in the second one.
                 await asyncio.sleep(1.0 + 2.0 * turn / size.kills)
                 await asyncio.to_thread(triton.kill)
                 done = await _ended(release)
                 await asyncio.to_thread(triton.start)
                 await load_models(scene)
-                if done != 0 and (status := await _ended(await _genrestream(scene, "release", HEAD))) != 0:
+                if done != 0 and (status := await _ended(await _genrestream(scene, *RELEASE))) != 0:
                     raise RuntimeError(f"the release, tried again, ended with status {status}")
             await _until_followed(scene, worker)
             await asyncio.sleep(size.pause_s)
@@ -60,12 +62,12 @@ async def disk_full(scene: Scene, size: Size) -> None:
             before = repository.live(HEAD)
             async with scene.fault():
                 await asyncio.to_thread(scene.disk.fill, _half_a_version_bytes(repository))
-                status, told = await _told(await _genrestream(scene, "release", HEAD))
+                status, told = await _told(await _genrestream(scene, *RELEASE))
                 if status == 0 or "No space left on device" not in told or repository.live(HEAD) != before:
                     raise RuntimeError(f"a release on a full disk ended with status {status}: {told!r}")
                 await asyncio.sleep(size.pause_s)
                 scene.disk.free()
-            if (status := await _ended(await _genrestream(scene, "release", HEAD))) != 0:
+            if (status := await _ended(await _genrestream(scene, *RELEASE))) != 0:
                 raise RuntimeError(f"the release, with room for it, ended with status {status}")
             await _until_followed(scene, worker)
             await asyncio.sleep(size.pause_s)

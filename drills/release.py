@@ -1,4 +1,4 @@
-"""New versions of a head for those who need one: the live version's graph once more."""
+"""New versions of a head for those who need one: the live version's graph once more, released by force."""
 
 import uuid
 from datetime import UTC, datetime

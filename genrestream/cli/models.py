@@ -184,6 +184,8 @@ def _chosen(repository: Repository, head: str, version: int | None) -> tuple[Pat
 
 
 def _show(trained: "Trained", models: Path) -> None:
+    from genrestream.training.gates import describe  # noqa: PLC0415 - heavy
+
     release, evaluation = trained.candidate.release, trained.evaluation
     head = f"{release.kind}-{release.task}"
     console = Console()
@@ -196,6 +198,9 @@ def _show(trained: "Trained", models: Path) -> None:
     console.print(figures_table(title, rows))
     if len(evaluation.slices) > 1:
         console.print(figures_table("The head with some modalities only", evaluation.slices))
+    for gate in release.gates:
+        if not gate.passed:
+            console.print(f"not passed: {describe(gate)}", highlight=False)
     notes = {
         "labels too rare to learn": trained.labels_left_out,
         "items without labels for the task": trained.unlabelled,
@@ -219,6 +224,7 @@ def _as_object(trained: "Trained") -> dict[str, Any]:
         "test": evaluation.head.as_dict(),
         "baselines": {name: found.as_dict() for name, found in evaluation.baselines.items()},
         "slices": {name: found.as_dict() for name, found in evaluation.slices.items()},
+        "gates": [gate.model_dump(mode="json") for gate in trained.candidate.release.gates],
         "labels_left_out": trained.labels_left_out,
         "unlabelled_items": trained.unlabelled,
         "unreadable_media": trained.unreadable,

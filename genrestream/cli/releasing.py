@@ -55,10 +55,15 @@ def release(
         typer.Argument(metavar="[HEAD]", help="KIND-TASK. [default: the only one with a candidate]"),
     ] = None,
     models: Models = Path("triton_models"),
+    force: Annotated[
+        bool, typer.Option("--force", help="Also if it does not beat what is simpler or live; it is noted.")
+    ] = False,
     offline: IsOffline = False,
     as_json: Json = False,
 ) -> None:
     """Make a head's newest candidate live, while everything runs.
+
+    It has to beat the baselines and the version that is live, as its training measured them on its test fold.
 
     It becomes a version in the model repository, Triton loads it, its golden batch is checked there, and it
     is announced to all workers. If anything fails, what was live stays live.
@@ -67,7 +72,7 @@ def release(
         repository = Repository(models)
         candidate = choose_candidate(repository, head)
         servers = _servers(repository, offline=offline)
-        released = _run(release_candidate(repository, candidate, servers))
+        released = _run(release_candidate(repository, candidate, servers, force=force))
     _tell(released, "released", offline=offline, as_json=as_json)
 
 

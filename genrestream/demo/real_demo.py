@@ -21,6 +21,8 @@ ITEMS_PER_SET = 250
 RATE_PER_S = 8.0
 """With pretrained encoders, about half of what two cores manage."""
 _DONE = "trained.json"
+_RELEASE = ("--offline", "--force")
+"""Forced: what a first training on new labels gives is shown, and the starter models know other labels."""
 
 
 def play_real(screen: Screen, data: Path, items_per_set: int | None) -> Journal:
@@ -84,7 +86,7 @@ def _train(real: RealSet, parts: Parts, kept: Path, beside: Helpers, screen: Scr
         *("train", str(parts.train), "--kind", real.kind, "--task", real.task, "--as", real.served_as),
         *("--store", str(kept / "embeddings"), *where),
     )
-    beside.run(f"{real.head} could not be released", "release", real.head, "--offline", *where)
+    beside.run(f"{real.head} could not be released", "release", real.head, *_RELEASE, *where)
     done[real.head] = parts.fingerprint
     (kept / _DONE).write_bytes(orjson.dumps(done))
 

@@ -1,6 +1,6 @@
 """Reading a model repository, and changing it: promotion, the live pointer, Triton's configuration."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -147,15 +147,17 @@ class Repository:
         directory = self.version_dir(live.model, live.version)
         return HeadChoice(directory, self.release(live.model, live.version), run=None)
 
-    def promote(self, candidate: Candidate) -> Release:
+    def promote(self, candidate: Candidate, forced: Sequence[str] = ()) -> Release:
         """The complete record of the version that the candidate became, with Triton's configuration written.
+
+        `forced` are the reasons against it, for its record.
 
         The release's `model` is the head's name, or one beside it if the tensors differ (see `free_model`).
         The candidate stays, so that a release that fails can be tried again. Nothing is live yet.
         """
         verify_checksums(candidate.directory, candidate.release.checksums)
         model = free_model(self.root, candidate.release)
-        release = candidate.release.model_copy(update={"model": model})
+        release = candidate.release.model_copy(update={"model": model, "forced": tuple(forced)})
         version = add_version(self.root, model, candidate.files, release)
         self.write_config(model, {version, *self.served_versions(model)})
         return self.release(model, version)

@@ -44,6 +44,25 @@ class EncoderReference(_Record):
     embedding_dim: int = Field(ge=1)
 
 
+class GateFigure(StrEnum):
+    """What a gate compares."""
+
+    MEAN_AP = "mean_ap"
+    MICRO_F1 = "micro_f1"
+
+
+class Gate(_Record):
+    """What a head was measured against before its release, on the same test items."""
+
+    rival: str = Field(description="A baseline, or the version that was live: its model and version.")
+    figure: GateFigure
+    items: int = Field(ge=0, description="Test items that neither was trained on.")
+    head: float
+    other: float = Field(description="The rival's figure.")
+    wins: float = Field(ge=0, le=1, description="Share of bootstrap draws in which the head is better.")
+    passed: bool
+
+
 class Release(_Record):
     """`release.json`: a head's version and all that is needed to serve it."""
 
@@ -64,6 +83,10 @@ class Release(_Record):
     )
     metrics: dict[str, float] = Field(default_factory=dict)
     trained_on: dict[str, int] = Field(default_factory=dict, description="Items a set.")
+    gates: tuple[Gate, ...] = Field(default=(), description="What it was measured against.")
+    forced: tuple[str, ...] = Field(
+        default=(), description="Why it would not have gone live, had it not been forced; one line a reason."
+    )
     checksums: dict[str, str] = Field(description="SHA-256 of each file of the version's folder.")
     created_at: datetime
 

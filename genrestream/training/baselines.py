@@ -10,23 +10,22 @@ from genrestream.training.calibrate import calibrate
 from genrestream.training.fit_head import FittedHead, gated
 from genrestream.training.fuse import fit_gate
 from genrestream.training.heads import TERMS
-from genrestream.training.metrics import Figures, measure, measure_decided
+from genrestream.training.metrics import Predictions, decide
 from genrestream.training.split import Fold, Split
 from genrestream.training.thresholds import Aim, choose_thresholds
 
 
-def prior_only(train: NDArray[np.bool_], test: NDArray[np.bool_]) -> Figures:
-    """Every item of `test` [n, l] gets each label's share in `train`, so the same labels."""
+def prior_only(train: NDArray[np.bool_], items: int) -> Predictions:
+    """Each of so many items gets each label's share in `train` [n, l], so the same labels."""
     share = train.mean(axis=0)
-    confidences = np.tile(share, (len(test), 1))
     thresholds = choose_thresholds(train, np.tile(share, (len(train), 1)), Aim.MICRO_F1)
-    return measure(test, confidences, thresholds)
+    confidences = np.tile(share, (items, 1))
+    return Predictions(confidences, decide(confidences, thresholds))
 
 
-def all_zeros(test: NDArray[np.bool_]) -> Figures:
+def all_zeros(items: int, labels: int) -> Predictions:
     """Nothing is ever given: the collapse that a good-looking loss or accuracy can hide."""
-    nothing = np.zeros(test.shape)
-    return measure_decided(test, nothing, np.zeros(test.shape, np.bool_))
+    return Predictions(np.zeros((items, labels)), np.zeros((items, labels), np.bool_))
 
 
 def terms_alone(
@@ -35,10 +34,11 @@ def terms_alone(
     targets: NDArray[np.bool_],
     split: Split,
     seed: int,
-) -> Figures | None:
-    """A linear TF-IDF one-vs-rest model with its own calibration and thresholds; None without hashed terms.
+) -> Predictions | None:
+    """A linear TF-IDF one-vs-rest model on the test fold; None without hashed terms.
 
-    The terms' branch has a loss of its own, so by itself it is that model.
+    The terms' branch has a loss of its own, so by itself it is that model. Its threshold is cross-validated:
+    chosen on the training items, each judged by the branches that never saw it.
     """
     names = fitted.fitted.branches.names
     if TERMS not in names:
@@ -49,9 +49,8 @@ def terms_alone(
     gate = fit_gate([TERMS], held_out, presence[train], targets[train], seed)
     gate = calibrate(gate, fitted.logits[fold][:, place], presence[fold], targets[fold])
 
-    def confidences(rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        return gated(gate, fitted.logits[rows][:, place], presence[rows])
-
-    tuned, test = split[Fold.THRESHOLD], split[Fold.TEST]
-    thresholds = choose_thresholds(targets[tuned], confidences(tuned), Aim.MICRO_F1)
-    return measure(targets[test], confidences(test), thresholds)
+    unseen = gated(gate, held_out, presence[train])
+    thresholds = choose_thresholds(targets[train], unseen, Aim.MICRO_F1)
+    test = split[Fold.TEST]
+    found = gated(gate, fitted.logits[test][:, place], presence[test])
+    return Predictions(found, decide(found, thresholds))

@@ -15,7 +15,7 @@ from genrestream.training.errors import TrainingError
 from genrestream.training.fit_head import FittedHead
 from genrestream.training.fuse import masked_to, rows_with
 from genrestream.training.heads import subsets_of
-from genrestream.training.metrics import Figures, decide, measure
+from genrestream.training.metrics import Figures, Predictions, decide, measure, measure_decided
 from genrestream.training.split import Fold, Split
 
 MIN_SLICE_ITEMS = 20
@@ -36,6 +36,10 @@ class Evaluation:
     slices: Mapping[str, Figures]
     """By the modalities that were left to it, such as `text+image`."""
     baselines: Mapping[str, Figures]
+    predictions: Predictions
+    """The head's, of the test fold [n, l]."""
+    rivals: Mapping[str, Predictions]
+    """The baselines'."""
 
 
 def measure_slices(
@@ -74,16 +78,21 @@ def evaluate(
         TrainingError: the head collapsed.
     """
     test, train = split[Fold.TEST], split[Fold.TRAIN]
+    truth = targets[test]
     confidences = fitted.predict(test, presence[test])
-    head = measure(targets[test], confidences, thresholds)
-    prior = prior_only(targets[train], targets[test])
-    refuse_collapsed(confidences, thresholds, head, prior)
-    baselines = {"frequencies": prior, "all zeros": all_zeros(targets[test])}
+    predictions = Predictions(confidences, decide(confidences, thresholds))
+    rivals = {
+        "frequencies": prior_only(targets[train], len(test)),
+        "all zeros": all_zeros(*truth.shape),
+    }
     terms = terms_alone(fitted, presence, targets, split, seed)
     if terms is not None:
-        baselines["TF-IDF"] = terms
+        rivals["TF-IDF"] = terms
+    head = measure_decided(truth, predictions)
+    baselines = {name: measure_decided(truth, rival) for name, rival in rivals.items()}
+    refuse_collapsed(confidences, thresholds, head, baselines["frequencies"])
     slices = measure_slices(fitted.predict, test, presence, targets, thresholds, fitted.modalities)
-    return Evaluation(head, slices, baselines)
+    return Evaluation(head, slices, baselines, predictions, rivals)
 
 
 def refuse_collapsed(

@@ -14,7 +14,8 @@ from genrestream.schemas.items import Modality
 from genrestream.schemas.releases import Release
 from genrestream.schemas.taxonomy import taxonomy
 from genrestream.schemas.tensors import CONFIDENCES, PRESENCE, TERM_IDS, TERM_WEIGHTS, embedding_input
-from genrestream.training.catalogue import Catalogue, read_catalogue
+from genrestream.training.baselines import all_zeros
+from genrestream.training.catalogue import Example, read_catalogue
 from genrestream.training.embeddings import embed
 from genrestream.training.encode_chunk import Encoder
 from genrestream.training.errors import TrainingError
@@ -59,17 +60,11 @@ def judge(
         RepositoryError, TaxonomyError: as their modules say.
     """
     catalogue = read_catalogue(sets, release.kind, task)
-    unseen = _unseen(catalogue, directory)
-    if not len(unseen):
+    rows_unseen = unseen(catalogue.examples, directory)
+    if not len(rows_unseen):
         raise TrainingError("the head was trained on every item of these sets; nothing is left to measure on")
-    examples = [catalogue.examples[row] for row in unseen]
-    encoders = [
-        Encoder(
-            repository.encoder(reference.model, reference.version),
-            repository.version_dir(reference.model, reference.version),
-        )
-        for reference in release.encoders.values()
-    ]
+    examples = [catalogue.examples[row] for row in rows_unseen]
+    encoders = encoders_of(repository, release)
     features = release.features
     rows = embed(examples, encoders, features.hashed_text, features.max_text_chars, store, progress).rows
     rules = taxonomy(release.taxonomy)
@@ -85,7 +80,7 @@ def judge(
     return Judgement(
         head=measure(truth, confidences, thresholds),
         slices=measure_slices(predict, everything, rows.presence, truth, thresholds, release.modalities),
-        all_zeros=measure_decided(truth, np.zeros(truth.shape), np.zeros(truth.shape, np.bool_)),
+        all_zeros=measure_decided(truth, all_zeros(*truth.shape)),
         left_out=len(catalogue.examples) - len(examples),
     )
 
@@ -113,17 +108,26 @@ def predict_with(
     return np.concatenate(results) if results else np.zeros((0, len(release.labels)), np.float32)
 
 
-def _unseen(catalogue: Catalogue, directory: Path) -> NDArray[np.int64]:
-    """The rows of the test fold, and of items that are in no fold."""
+def encoders_of(repository: Repository, release: Release) -> list[Encoder]:
+    """The encoders that the release was trained with."""
+    return [
+        Encoder(
+            repository.encoder(reference.model, reference.version),
+            repository.version_dir(reference.model, reference.version),
+        )
+        for reference in release.encoders.values()
+    ]
+
+
+def unseen(examples: Sequence[Example], directory: Path) -> NDArray[np.int64]:
+    """The rows that the head in `directory` never saw: of its test fold, or in none of its folds."""
     path = directory / SPLIT
     try:
         folds: dict[str, list[str]] = json.loads(path.read_bytes()) if path.exists() else {}
     except (OSError, ValueError) as error:
         raise TrainingError(f"cannot read {path}: {error}") from error
     seen = {key for fold, keys in folds.items() if fold != Fold.TEST for key in keys}
-    return np.array(
-        [row for row, example in enumerate(catalogue.examples) if example.key not in seen], np.int64
-    )
+    return np.array([row for row, example in enumerate(examples) if example.key not in seen], np.int64)
 
 
 def _truth(labels_of_items: Sequence[tuple[str, ...]], release: Release) -> NDArray[np.bool_]:

@@ -3,7 +3,9 @@
 `truth` bool [n, l]; `confidences` float [n, l] in 0 to 1; `decided` bool [n, l]: the labels that are given.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,13 +44,26 @@ class Figures:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What is said of some items: how sure, and the labels that are given."""
+
+    confidences: Confidences
+    decided: Truth
+
+    def only(self, rows: NDArray[np.integer], labels: Sequence[int]) -> Self:
+        """Of some items, some labels."""
+        return type(self)(self.confidences[rows][:, labels], self.decided[rows][:, labels])
+
+
 def measure(truth: Truth, confidences: Confidences, thresholds: NDArray[np.floating]) -> Figures:
     """All figures of the predictions, with labels given as the worker gives them."""
-    return measure_decided(truth, confidences, decide(confidences, thresholds))
+    return measure_decided(truth, Predictions(confidences, decide(confidences, thresholds)))
 
 
-def measure_decided(truth: Truth, confidences: Confidences, decided: Truth) -> Figures:
+def measure_decided(truth: Truth, predictions: Predictions) -> Figures:
     """All figures of the predictions and the labels given for them."""
+    confidences, decided = predictions.confidences, predictions.decided
     labelled: Truth = np.asarray(truth.any(axis=1))
     right = top_k_hits(truth, confidences, 1)
     return Figures(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genrestream.schemas.releases import EncoderReference, Release
+from genrestream.schemas.releases import EncoderReference, Gate, Release
 from genrestream.schemas.taxonomy import taxonomy
 from genrestream.training.embeddings import EmbeddedItems
 from genrestream.training.evaluate import Evaluation
@@ -27,6 +27,7 @@ def release_record(
     fitted: FittedHead,
     thresholds: NDArray[np.float64],
     evaluation: Evaluation,
+    gates: tuple[Gate, ...],
 ) -> Release:
     """The record; version and checksums are filled in by the model repository."""
     rules = taxonomy(request.taxonomy)
@@ -52,6 +53,7 @@ def release_record(
         modalities=fitted.modalities,
         metrics={name: round(float(value), 4) for name, value in evaluation.head.as_dict().items()},
         trained_on=prepared.catalogue.items_of_set,
+        gates=gates,
         checksums={},
         created_at=datetime.now(UTC),
     )

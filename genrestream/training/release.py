@@ -20,6 +20,7 @@ from genrestream.repository.layout import UNFINISHED, head_name
 from genrestream.schemas.releases import Release, ReleaseAction
 from genrestream.schemas.tensors import CONFIDENCES
 from genrestream.training.errors import TrainingError
+from genrestream.training.gates import refusals
 
 
 class Servers(Protocol):
@@ -85,17 +86,26 @@ def choose_candidate(repository: Repository, head: str | None) -> Candidate:
     return next(iter(newest.values()))
 
 
-async def release(repository: Repository, candidate: Candidate, servers: Servers) -> Release:
+async def release(
+    repository: Repository, candidate: Candidate, servers: Servers, *, force: bool = False
+) -> Release:
     """The candidate as a live version; the candidate's folder is gone then.
 
+    Forced, it goes live whatever its gates say, and its record says which it did not pass.
+
     Raises:
+        TrainingError: it does not beat what is simpler or what is live; nothing has changed.
         RepositoryError: it is damaged, or fails its golden batch; nothing is live that was not before.
         The servers' errors likewise.
     """
+    live = repository.live(head_name(candidate.release.kind, candidate.release.task))
+    reasons = refusals(candidate.release, live)
+    if reasons and not force:
+        raise TrainingError(f"{candidate.release.model} is not released: {'; '.join(reasons)} (--force)")
     golden = read_golden(candidate.directory / GOLDEN)
     check_golden(golden, Graph(candidate.directory / GRAPH).run(golden.inputs, CONFIDENCES), "the candidate")
     await servers.require_ready()
-    released = repository.promote(candidate)
+    released = repository.promote(candidate, forced=reasons)
     try:
         await _make_live(repository, released, ReleaseAction.RELEASE, servers)
     except BaseException:

@@ -18,6 +18,7 @@ from genrestream.training.golden_rows import golden_inputs
 from genrestream.training.prepare import prepare
 from genrestream.training.record import REPORT, SPLIT, release_record, report_file, split_file
 from genrestream.training.request import Progress, TrainRequest
+from genrestream.training.rivals import measure_gates
 from genrestream.training.split import Fold
 from genrestream.training.thresholds import choose_thresholds
 
@@ -72,12 +73,13 @@ def train(request: TrainRequest, progress: Progress = lambda step, done, total: 
     confidences = fitted.predict(tuned, rows.presence[tuned])
     thresholds = choose_thresholds(targets.has[tuned], confidences, request.aim, request.precision_floor)
     evaluation = evaluate(fitted, rows.presence, targets.has, split, thresholds, request.fit.seed)
+    gates = measure_gates(request, prepared, evaluation)
     watch.lap("evaluate")
 
     graph = export_head(fitted.head, len(targets.labels))
     inputs, chosen = golden_inputs(rows, split[Fold.TEST], features.hashed_text, fitted.modalities)
     golden = Golden(inputs, check_parity(graph, inputs, fitted.predict(chosen, inputs[PRESENCE])))
-    release = release_record(request, prepared, fitted, thresholds, evaluation)
+    release = release_record(request, prepared, fitted, thresholds, evaluation, gates)
     files = {
         GRAPH: graph,
         GOLDEN: pack_golden(golden),

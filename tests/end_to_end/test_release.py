@@ -47,7 +47,9 @@ async def test_release_and_rollback_under_load(
     train_again(models_dir)
     publishing = asyncio.create_task(outside.publish([item_message(item) for item in items], PAUSE_S))
     await outside.until(lambda seen: len(seen.records) > 100)
-    await asyncio.to_thread(command, stack, "release", "podcast-genres", "--models", str(models_dir))
+    await asyncio.to_thread(
+        command, stack, "release", "podcast-genres", "--force", "--models", str(models_dir)
+    )
     await outside.until(lambda seen: 2 in versions(seen.records.values()))
     await asyncio.to_thread(command, stack, "rollback", "podcast-genres", "--models", str(models_dir))
     await publishing

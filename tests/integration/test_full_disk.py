@@ -40,7 +40,17 @@ def test_a_release_that_does_not_fit_changes_nothing(disk: SmallDisk) -> None:
     disk.fill(leave_bytes=sum(path.stat().st_size for path in folder.iterdir()) // 2)
     before = contents(models / HEAD)
     done = subprocess.run(
-        [sys.executable, "-m", "genrestream", "release", HEAD, "--offline", "--models", str(models)],
+        [
+            sys.executable,
+            "-m",
+            "genrestream",
+            "release",
+            HEAD,
+            "--force",
+            "--offline",
+            "--models",
+            str(models),
+        ],
         capture_output=True,
         text=True,
         timeout=120,

@@ -85,7 +85,7 @@ async def test_release_and_rollback_on_servers(own_stack, models):
     assert await announce_live(models, own_stack.kafka_bootstrap, own_stack.triton_url) == []
 
     train_again(models, "second")
-    released = command(own_stack, "release", "--models", str(models), "--json")
+    released = command(own_stack, "release", "--force", "--models", str(models), "--json")
     assert released.returncode == 0, released.stderr
     assert json.loads(released.stdout) == {
         "kind": "podcast",
@@ -124,7 +124,7 @@ async def test_an_offline_release_is_announced_at_the_next_start(own_stack, mode
     await announce_live(models, own_stack.kafka_bootstrap, own_stack.triton_url)
     before = (await live_versions(own_stack))[HEAD]
     train_again(models, "offline")
-    released = command(own_stack, "release", "--offline", "--models", str(models))
+    released = command(own_stack, "release", "--force", "--offline", "--models", str(models))
     assert released.returncode == 0, released.stderr
     assert (await live_versions(own_stack))[HEAD] == before
     announced = await announce_live(models, own_stack.kafka_bootstrap, own_stack.triton_url)
@@ -163,7 +163,7 @@ def test_a_release_without_a_server_is_one_line(own_stack, models, server):
     """Nothing answers there: exit status 1, the address is named, and no version was made."""
     train_again(models, f"no-{server.partition('_')[0].lower()}")
     versions = Repository(models).versions(HEAD)
-    done = command(own_stack, "release", HEAD, "--models", str(models), **{server: "127.0.0.1:9"})
+    done = command(own_stack, "release", HEAD, "--force", "--models", str(models), **{server: "127.0.0.1:9"})
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "127.0.0.1:9" in done.stderr

@@ -1,6 +1,7 @@
 """Releasing and rolling back without servers, and what is left when a server fails."""
 
 import asyncio
+import re
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,8 +11,9 @@ import pytest
 
 from genrestream.repository import GOLDEN, GRAPH, Candidate, Repository, RepositoryError, add_candidate
 from genrestream.repository.golden import Golden, check_golden, pack_golden, read_golden
-from genrestream.schemas.releases import Release, ReleaseAction
+from genrestream.schemas.releases import Gate, GateFigure, Release, ReleaseAction
 from genrestream.training.errors import TrainingError
+from genrestream.training.gates import describe
 from genrestream.training.release import Offline, choose_candidate, choose_rollback, release, rollback
 
 COMMITTED = Path(__file__).parents[3] / "triton_models"
@@ -25,11 +27,20 @@ def repository(tmp_path: Path) -> Repository:
     return Repository(tmp_path / "models")
 
 
-def train_again(repository: Repository, run: str = "again", **changed: bytes) -> Candidate:
-    """A candidate with the files of version 1, as if it had been trained now."""
+def gate(rival: str = f"{HEAD} version 1", *, passed: bool = True) -> Gate:
+    """What the candidate was measured against."""
+    return Gate(
+        rival=rival, figure=GateFigure.MEAN_AP, items=80, head=0.6, other=0.5, wins=0.85, passed=passed
+    )
+
+
+def train_again(
+    repository: Repository, run: str = "again", gates: tuple[Gate, ...] = (gate(),), **changed: bytes
+) -> Candidate:
+    """A candidate with the files of version 1, as if it had been trained now and had passed `gates`."""
     folder = repository.version_dir(HEAD, 1)
     files = {path.name: path for path in folder.iterdir() if path.name != "release.json"}
-    record = repository.release(HEAD, 1).model_copy(update={"created_at": datetime.now(UTC)})
+    record = repository.release(HEAD, 1).model_copy(update={"created_at": datetime.now(UTC), "gates": gates})
     return add_candidate(repository.root, run, {**files, **changed}, record)
 
 
@@ -112,6 +123,32 @@ async def test_a_candidate_that_fails_its_golden_batch_is_not_released(repositor
     with pytest.raises(RepositoryError, match="the candidate fails the golden batch"):
         await release(repository, candidate, Offline(repository))
     assert snapshot(repository.root) == before
+
+
+@pytest.mark.parametrize(
+    ("gates", "reason"),
+    [
+        ((), "it was not measured against anything"),
+        (
+            (gate(), gate("TF-IDF", passed=False)),
+            f"it does not beat {describe(gate('TF-IDF'))}",
+        ),
+        (
+            (gate("podcast-genres version 7"),),
+            "it was not measured against podcast-genres version 1, which is live",
+        ),
+    ],
+)
+async def test_what_beats_nothing_is_released_by_force_alone(repository, gates, reason):
+    """Without it the reason is said and nothing changes; with it the release's record holds the reason."""
+    candidate = train_again(repository, gates=gates)
+    before = snapshot(repository.root)
+    with pytest.raises(TrainingError, match=f"podcast-genres is not released: {re.escape(reason)} "):
+        await release(repository, candidate, Offline(repository))
+    assert snapshot(repository.root) == before
+    released = await release(repository, candidate, Offline(repository), force=True)
+    assert released.forced == (reason,)
+    assert repository.release(HEAD, 2) == released
 
 
 async def test_a_damaged_candidate_is_not_released(repository):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ from typer.testing import CliRunner
 
 from genrestream.cli.errors import CommandError
 from genrestream.cli.main import app
-from genrestream.repository import GOLDEN, GRAPH, Graph, Repository
+from genrestream.repository import GOLDEN, GRAPH, Candidate, Graph, Repository
+from genrestream.repository.checksums import folder_checksums
 from genrestream.repository.golden import check_golden, read_golden
 from genrestream.schemas import Kind, Modality
 from genrestream.schemas.tensors import CONFIDENCES
@@ -25,6 +27,7 @@ from genrestream.training import embeddings  # noqa: E402
 from genrestream.training.catalogue import read_catalogue  # noqa: E402
 from genrestream.training.encoder_choice import choose_encoders  # noqa: E402
 from genrestream.training.fit import FitSettings  # noqa: E402
+from genrestream.training.release import Offline, release  # noqa: E402
 from genrestream.training.request import TrainRequest  # noqa: E402
 from genrestream.training.terms_size import hashed_features  # noqa: E402
 from genrestream.training.train import train  # noqa: E402
@@ -81,6 +84,51 @@ def test_a_learnable_set_becomes_a_good_candidate(made, models, store):
     report = json.loads((directory / "report.json").read_bytes())
     assert report["baselines"]["all zeros"]["micro_f1"] == 0
     assert report["slices"].keys() == {"text", "image", "text+image"}
+
+
+async def test_what_is_live_has_to_be_beaten(made, models, store):
+    """A head that hardly learnt is live: a good one beats it and goes live. The same one again does not beat
+    itself, and is refused with the figures."""
+    repository = Repository(models)
+    hardly = train(request(made, models, store, fit=FitSettings(epochs=1, rate=0.05)))
+    await release(repository, hardly.candidate, Offline(repository), force=True)
+    good = train(request(made, models, store))
+    gates = {(gate.rival, gate.figure.value): gate for gate in good.candidate.release.gates}
+    assert gates["podcast-genres version 1", "mean_ap"].passed
+    assert gates["frequencies", "mean_ap"].passed
+    assert gates["all zeros", "micro_f1"].passed
+    assert gates["frequencies", "mean_ap"].items == good.evaluation.head.items
+    # Words alone explain this set, so the head cannot beat them: of the reasons only this one is left.
+    released = await release(repository, good.candidate, Offline(repository), force=True)
+    assert all("TF-IDF" in reason for reason in released.forced)
+    again = train(request(made, models, store))
+    with pytest.raises(TrainingError, match="does not beat podcast-genres version 2: mean average precision"):
+        await release(repository, again.candidate, Offline(repository))
+
+
+async def test_a_live_head_that_saw_the_test_items_is_no_rival(made, models, store, caplog):
+    """Nothing can be told from items that it was trained on; the training says so, and the release has to be
+    forced."""
+    repository = Repository(models)
+    first = train(request(made, models, store))
+    (first.candidate.directory / "split.json").write_text(
+        json.dumps(
+            {"train": [example.key for example in read_catalogue([made], Kind.PODCAST, "genres").examples]}
+        )
+    )
+    await release(repository, signed_again(first.candidate), Offline(repository), force=True)
+    second = train(request(made, models, store))
+    assert "podcast-genres version 1 cannot be compared with: 0 test items that it never saw" in caplog.text
+    with pytest.raises(TrainingError, match="not measured against podcast-genres version 1"):
+        await release(repository, second.candidate, Offline(repository))
+
+
+def signed_again(candidate: Candidate) -> Candidate:
+    """With the checksums that its files have now."""
+    checksums = folder_checksums(candidate.directory)
+    checksums.pop("release.json", None)
+    record = candidate.release.model_copy(update={"checksums": checksums})
+    return replace(candidate, release=record)
 
 
 def test_the_same_seed_gives_the_same_graph(made, models, store):
