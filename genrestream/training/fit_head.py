@@ -1,4 +1,4 @@
-"""From rows to a calibrated head: branches on the training fold, then the gate, then its calibration."""
+"""From rows to a calibrated head: branches by cross-fit, the gate, its calibration, branches on all of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from genrestream.schemas.items import Modality
 from genrestream.training.calibrate import calibrate
 from genrestream.training.export import round_tables
-from genrestream.training.fit import FitSettings, FittedBranches, Progress, branch_logits, fit_branches
+from genrestream.training.fit import FitSettings, Progress, branch_logits, fit_branches, refit_branches
 from genrestream.training.fuse import fit_gate
 from genrestream.training.head_rows import HeadRows
 from genrestream.training.heads import FusedHead, Gate
@@ -21,12 +21,14 @@ CROSS_FIT_PARTS = 4
 
 @dataclass(frozen=True, slots=True)
 class FittedHead:
-    """A head, and its branches' logits for all items, so that predicting again costs next to nothing."""
+    """A head, and branches' logits for all items, so that predicting again costs next to nothing."""
 
     head: FusedHead
-    fitted: FittedBranches
     logits: NDArray[np.float32]
-    """[n, k, l]"""
+    """[n, k, l], each item's from branches that never saw it: in the training fold from the cross-fit's other
+    parts, for calibration and thresholds from the mean of all parts, in the test fold from those served."""
+    curves: list[dict[str, list[float]]]
+    """Of each part of the cross-fit and branch, the loss on what it left out, epoch by epoch."""
 
     @property
     def modalities(self) -> tuple[Modality, ...]:
@@ -53,20 +55,34 @@ def fit_head(
     settings: FitSettings,
     progress: Progress = lambda done, total: None,
 ) -> FittedHead:
-    """The head for `targets` bool [n, l]; only the training and the calibration fold are looked at.
+    """The head for `targets` bool [n, l]; the test fold is not looked at.
 
     Raises:
         TrainingError: there are too few groups, or the loss is no number.
     """
-    train = split[Fold.TRAIN]
+    train, fold, test = split[Fold.TRAIN], split[Fold.CALIBRATION], split[Fold.TEST]
     shares = [1.0] * CROSS_FIT_PARTS
     parts = assign_groups(targets[train], [groups[row] for row in train], shares, settings.seed)
-    fitted = fit_branches(rows, targets, train, parts, settings, progress)
+    total = (CROSS_FIT_PARTS + 1) * settings.epochs
+    fitted = fit_branches(rows, targets, train, parts, settings, lambda done, _: progress(done, total))
     names = fitted.branches.names
-    gate = fit_gate(names, fitted.held_out_logits, rows.presence[train], targets[train], settings.seed)
-    head = FusedHead(fitted.branches, gate)
+    logits = np.zeros((len(rows), len(names), targets.shape[1]), np.float32)
+    logits[train] = fitted.held_out_logits
+    kept_back = np.concatenate([fold, split[Fold.THRESHOLD]])
+    logits[kept_back] = branch_logits(fitted.branches, rows, kept_back, settings)
+    gate = fit_gate(names, logits[train], rows.presence[train], targets[train], settings.seed)
+    gate = calibrate(gate, logits[fold], rows.presence[fold], targets[fold])
+
+    learnt = np.sort(np.concatenate([train, kept_back]))
+    branches = refit_branches(
+        fitted,
+        rows,
+        targets,
+        learnt,
+        settings,
+        lambda done, _: progress(CROSS_FIT_PARTS * settings.epochs + done, total),
+    )
+    head = FusedHead(branches, gate)
     round_tables(head)
-    logits = branch_logits(fitted.branches, rows, np.arange(len(rows)), settings)
-    fold = split[Fold.CALIBRATION]
-    head.gate = calibrate(gate, logits[fold], rows.presence[fold], targets[fold])
-    return FittedHead(head, fitted, logits)
+    logits[test] = branch_logits(branches, rows, test, settings)
+    return FittedHead(head, logits, fitted.curves)

@@ -79,7 +79,7 @@ def report_file(
             "test": evaluation.head.as_dict(),
             "baselines": {name: found.as_dict() for name, found in evaluation.baselines.items()},
             "slices": {name: found.as_dict() for name, found in evaluation.slices.items()},
-            "curves": fitted.fitted.curves,
+            "curves": fitted.curves,
             "settings": asdict(request.fit),
             "aim": request.aim,
             "items_by_label": dict(zip(targets.labels, targets.has.sum(axis=0).tolist(), strict=True)),

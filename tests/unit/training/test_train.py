@@ -86,11 +86,12 @@ def test_a_learnable_set_becomes_a_good_candidate(made, models, store):
     assert report["slices"].keys() == {"text", "image", "text+image"}
 
 
-async def test_what_is_live_has_to_be_beaten(made, models, store):
-    """A head that hardly learnt is live: a good one beats it and goes live. The same one again does not beat
-    itself, and is refused with the figures."""
+async def test_what_is_live_has_to_be_beaten(made, models, store, tmp_path):
+    """A head that learnt from few items, many of them labelled wrongly, is live: a good one beats it and goes
+    live. The same one again does not beat itself, and is refused with the figures."""
     repository = Repository(models)
-    hardly = train(request(made, models, store, fit=FitSettings(epochs=1, rate=0.05)))
+    poor = make_set(tmp_path / "poor", 90, wrong=0.6, seed=1)
+    hardly = train(request(poor, models, store, min_items=5))
     await release(repository, hardly.candidate, Offline(repository), force=True)
     good = train(request(made, models, store))
     gates = {(gate.rival, gate.figure.value): gate for gate in good.candidate.release.gates}
@@ -144,13 +145,18 @@ def test_the_same_seed_gives_the_same_graph(made, models, store):
     assert first.read_bytes() != other.read_bytes()
 
 
-def test_labels_that_nothing_explains_are_refused_and_nothing_is_written(tmp_path, models, store):
-    """A collapsed head fails the training with the reason; there is no candidate."""
-    noise = make_set(tmp_path / "noise", learnable=False, seed=4)
+@pytest.mark.parametrize("seed", [3, 4, 5])
+async def test_a_head_of_labels_that_nothing_explains_never_goes_live(tmp_path, models, store, seed):
+    """It collapses, and then there is no candidate; or by chance it ranks the test items a little better than
+    the labels' frequencies do, and then in too few draws of them to be released."""
+    noise = make_set(tmp_path / "noise", wrong=1.0, seed=seed)
     asked = request(noise, models, store, encoders="image-starter", fit=FitSettings(epochs=1, rate=1e-6))
-    with pytest.raises(TrainingError, match=r"the head (collapsed|learnt nothing)"):
-        train(asked)
-    assert Repository(models).heads() == []
+    repository = Repository(models)
+    wanted = r"the head (collapsed|learnt nothing)|does not beat frequencies: mean average precision"
+    with pytest.raises(TrainingError, match=wanted) as refused:
+        await release(repository, train(asked).candidate, Offline(repository))
+    assert ("does not beat" in str(refused.value)) == bool(repository.candidates("podcast-genres"))
+    assert repository.live("podcast-genres") is None
 
 
 def test_embeddings_are_computed_once(made, models, tmp_path):
