@@ -43,7 +43,7 @@ def _train(kind: Kind, items: Path, models: Path) -> None:
     where = ("--models", str(models))
     chosen = ("--kind", kind, "--task", TASK, "--encoders", "pretrained")
     _genrestream("train", str(items), *chosen, "--store", str(models.with_name("embeddings")), *where)
-    _genrestream("release", _head(kind), "--offline", *where)
+    _genrestream("release", _head(kind), "--offline", "--force", *where)
 
 
 def _head(kind: Kind) -> str:

@@ -78,7 +78,9 @@ async def test_what_is_done_is_not_done_again(
     assert await reused(worker) == 1
     await labelled(outside, item_message(item), item.id)
     train_again(models_dir)
-    await asyncio.to_thread(command, stack, "release", "podcast-genres", "--models", str(models_dir))
+    await asyncio.to_thread(
+        command, stack, "release", "podcast-genres", "--force", "--models", str(models_dir)
+    )
     async with asyncio.timeout(60):
         # Until the worker follows the release, the earlier labels are right.
         while (await labelled(outside, item_message(item), item.id)).release.version == first.release.version:

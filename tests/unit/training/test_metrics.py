@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from genrestream.training.metrics import (
+    Predictions,
     average_precision,
     calibration_error,
     decide,
@@ -54,7 +55,7 @@ def test_calibration_error_by_hand():
 
 def test_nothing_given_scores_nothing():
     """The all-zeros baseline has no hit among its best labels: it claims none."""
-    figures = measure_decided(TRUTH, np.zeros((4, 3)), np.zeros((4, 3), np.bool_))
+    figures = measure_decided(TRUTH, Predictions(np.zeros((4, 3)), np.zeros((4, 3), np.bool_)))
     assert (figures.top1, figures.top5, figures.micro_f1, figures.at_least_one) == (0, 0, 0, 0)
 
 
