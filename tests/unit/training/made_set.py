@@ -18,7 +18,7 @@ NOISE = "weekly show with friends about stories new episode every monday listen"
 
 def make_set(folder: Path, items: int = 300, *, wrong: float = 0.0, seed: int = 0) -> Path:
     """Write the set: groups of two, a cover on two of three items; a share of labels is drawn by chance."""
-    rng = np.random.default_rng(seed)
+    rng, chance = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     (folder / "covers").mkdir(parents=True)
     lines = []
     for index in range(items):
@@ -29,7 +29,7 @@ def make_set(folder: Path, items: int = 300, *, wrong: float = 0.0, seed: int = 
         if index % 3:
             item["cover"] = f"covers/{index}.png"
             (folder / item["cover"]).write_bytes(picture(rng, colour))
-        label = genre if rng.random() >= wrong else list(GENRES)[int(rng.integers(len(GENRES)))]
+        label = list(GENRES)[int(rng.integers(len(GENRES)))] if chance.random() < wrong else genre
         lines.append({**item, "labels": {"genres": [label]}, "group": f"g{index // 2}"})
     (folder / "items.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     return folder
