@@ -1,18 +1,15 @@
-"""The training loop of the branches, cross-fitted: every item is judged by branches that never saw it.
+"""The training loop of the branches. Each has a loss of its own, so a loud one cannot silence another.
 
-Each branch has a loss of its own, so a loud one cannot silence another. The parts of the cross-fit stop
-early on the part they leave out; the mean of all parts' branches judges the folds for calibration and
-thresholds (they are linear, so this is the ensemble of them at the price of one). Then the served branches
-are trained on all of these items: a third more, which on film posters and texts gave .018 more mean average
-precision. Legend: n items, k branches, l labels.
+`cross_fit` says what branches make of items that they never saw, and how long to train; `fit_branches`
+then trains those that are served on all of them. Legend: n items, k branches, l labels.
 """
 
 import copy
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -59,36 +56,45 @@ class FitSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class FittedBranches:
-    """Branches and what they say of items that they were not trained on."""
+class CrossFit:
+    """What branches say of items that they were not trained on, and how they came to it."""
 
-    branches: Branches
+    names: tuple[str, ...]
+    """Of the branches."""
     held_out_logits: NDArray[np.float32]
-    """[n, k, l] of the training rows, each from the part of the cross-fit that left it out."""
-    curves: list[dict[str, list[float]]] = field(default_factory=list)
-    """Of each part and branch, the loss on what it left out, epoch by epoch."""
+    """[n, k, l] of the given rows, each from the branches that its part was left out for."""
+    curves: list[dict[str, list[float]]]
+    """Of each part and branch, the loss on what was left out, epoch by epoch."""
+
+    @property
+    def best_epochs(self) -> dict[str, int]:
+        """Of each branch, from 1, the parts' mean."""
+        return {
+            name: round(float(np.mean([1 + np.argmin(curves[name]) for curves in self.curves])))
+            for name in self.names
+        }
 
 
-def fit_branches(
+def cross_fit(
     rows: HeadRows,
     targets: NDArray[np.bool_],
-    train: NDArray[np.int64],
+    which: NDArray[np.int64],
     parts: NDArray[np.int64],
     settings: FitSettings,
     progress: Progress = lambda done, total: None,
-) -> FittedBranches:
-    """Branches fitted to `targets` bool [all, l] on the rows `train`, whose cross-fit parts are `parts`.
+) -> CrossFit:
+    """Branches for `targets` bool [all, l] of the rows `which`, one set for each of their `parts` left out.
 
     Raises:
         TrainingError: the loss is no number.
     """
     count = int(parts.max()) + 1
-    prototype = _new_branches(rows, targets, train)
-    held_out = np.zeros((len(train), len(prototype.names), targets.shape[1]), np.float32)
+    prototype = _new_branches(rows, targets, which)
+    held_out = np.zeros((len(which), len(prototype.names), targets.shape[1]), np.float32)
     epochs_done = [0] * count
     stopped = threading.Event()
 
-    def fit_one(part: int) -> tuple[Branches, dict[str, list[float]]]:
+    def fit_one(part: int) -> dict[str, list[float]]:
         branches = copy.deepcopy(prototype).to(settings.device)
 
         def report(epoch: int) -> None:
@@ -97,54 +103,48 @@ def fit_branches(
             epochs_done[part] = epoch
             progress(sum(epochs_done), count * settings.epochs)
 
-        left_out = train[parts == part]
-        curves = _fit_part(branches, rows, targets, train[parts != part], left_out, settings, report)
+        left_out = which[parts == part]
+        curves = _fit_part(branches, rows, targets, which[parts != part], left_out, settings, report)
         held_out[parts == part] = branch_logits(branches, rows, left_out, settings)
-        return branches.cpu(), curves
+        return curves
 
     # One thread a part: the steps are too small to be shared by threads, which would wait for each other.
     torch.set_num_threads(1)
     side_by_side = 1 if settings.device != "cpu" else min(count, len(os.sched_getaffinity(0)))
     with ThreadPoolExecutor(side_by_side) as pool:
         try:
-            fitted = list(pool.map(fit_one, range(count)))
+            curves = list(pool.map(fit_one, range(count)))
         except BaseException:
             # Ctrl-C, too, must not wait for threads that train on.
             stopped.set()
             raise
-    return FittedBranches(
-        _mean_of([branches for branches, _ in fitted]), held_out, [curves for _, curves in fitted]
-    )
+    return CrossFit(prototype.names, held_out, curves)
 
 
-def refit_branches(
-    fitted: FittedBranches,
+def fit_branches(
     rows: HeadRows,
     targets: NDArray[np.bool_],
-    learnt: NDArray[np.int64],
+    which: NDArray[np.int64],
+    epochs: Mapping[str, int],
     settings: FitSettings,
     progress: Progress = lambda done, total: None,
 ) -> Branches:
-    """Branches trained on all the rows `learnt`, each for as many epochs as its cross-fit took on average.
+    """Branches trained on all the rows `which`, each for its number of `epochs`.
 
     Raises:
         TrainingError: the loss is no number.
     """
-    branches = _new_branches(rows, targets, learnt).to(settings.device)
-    enough = {
-        name: round(float(np.mean([1 + np.argmin(curves[name]) for curves in fitted.curves])))
-        for name in branches.names
-    }
-    best = {}
-    for epoch in _epochs(branches, rows, targets, learnt, settings):
+    branches = _new_branches(rows, targets, which).to(settings.device)
+    done = {}
+    for epoch in _epochs(branches, rows, targets, which, settings):
         for name in branches.names:
-            if epoch == enough[name]:
-                best[name] = copy.deepcopy(branches.by_name[name].state_dict())
+            if epoch == epochs[name]:
+                done[name] = copy.deepcopy(branches.by_name[name].state_dict())
         progress(epoch, settings.epochs)
-        if len(best) == len(branches.names):
+        if len(done) == len(branches.names):
             break
     for name in branches.names:
-        branches.by_name[name].load_state_dict(best[name])
+        branches.by_name[name].load_state_dict(done[name])
     progress(settings.epochs, settings.epochs)
     return branches.cpu().eval()
 
@@ -307,10 +307,3 @@ def _rise_and_fall(optimiser: torch.optim.Optimizer, steps: int) -> torch.optim.
     return torch.optim.lr_scheduler.OneCycleLR(
         optimiser, max_lr=rates, total_steps=steps + 1, pct_start=0.1, cycle_momentum=False
     )
-
-
-def _mean_of(parts: list[Branches]) -> Branches:
-    mean = copy.deepcopy(parts[0])
-    states = [part.state_dict() for part in parts]
-    mean.load_state_dict({name: torch.stack([s[name] for s in states]).mean(dim=0) for name in states[0]})
-    return mean.eval()

@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.training
 
 from genrestream.training.export import check_parity, export_head, round_tables  # noqa: E402
-from genrestream.training.fit import FitSettings, branch_logits, fit_branches  # noqa: E402
+from genrestream.training.fit import FitSettings, branch_logits, cross_fit, fit_branches  # noqa: E402
 from genrestream.training.fuse import fit_gate  # noqa: E402
 from genrestream.training.golden_rows import golden_inputs  # noqa: E402
 from genrestream.training.heads import FusedHead  # noqa: E402
@@ -35,9 +35,9 @@ CASES = [
 def trained(rows: HeadRows, targets: np.ndarray) -> FusedHead:
     parts = assign_groups(targets, [str(row) for row in range(len(targets))], [1.0] * 2, 0)
     everything = np.arange(len(targets))
-    fitted = fit_branches(rows, targets, everything, parts, SETTINGS)
-    gate = fit_gate(fitted.branches.names, fitted.held_out_logits, rows.presence, targets, 0)
-    head = FusedHead(fitted.branches, gate)
+    crossed = cross_fit(rows, targets, everything, parts, SETTINGS)
+    gate = fit_gate(crossed.names, crossed.held_out_logits, rows.presence, targets, 0)
+    head = FusedHead(fit_branches(rows, targets, everything, crossed.best_epochs, SETTINGS), gate)
     round_tables(head)
     return head
 
