@@ -104,6 +104,8 @@ class CommittingConsumer(Consumer):
 class NoTables(TableManager):
     """Faust's tables, of which there are none: it waits a second at the start for them to be declared."""
 
+    mundane_level = "debug"
+
     async def on_start(self) -> None:
         """Go on at once."""
         await self._update_channels()
