@@ -60,6 +60,9 @@ class Gate(_Record):
     head: float
     other: float = Field(description="The rival's figure.")
     wins: float = Field(ge=0, le=1, description="Share of bootstrap draws in which the head is better.")
+    lead: tuple[float, float] | None = Field(
+        default=None, description="The 95 % interval of the head's figure less the rival's."
+    )
     passed: bool
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from genrestream.schemas.releases import GateFigure
-from genrestream.training.gates import _average_precision, _draws, gates
+from genrestream.training.bootstrap import drawn_average_precision, group_draws
+from genrestream.training.gates import gates
 from genrestream.training.metrics import Predictions, average_precision, decide
 
 RNG = np.random.default_rng(0)
@@ -22,7 +23,7 @@ def predictions(signal: float, seed: int) -> Predictions:
 
 
 def test_a_better_head_passes_and_a_worse_one_does_not():
-    """With both figures; each gate holds both values and the number of items."""
+    """With both figures; each gate holds both values, the interval of the lead and the number of items."""
     good, poor = predictions(0.5, 1), predictions(0.2, 2)
     passed = gates("poor", TRUTH, good, poor, GROUPS, BOTH, seed=0)
     failed = gates("good", TRUTH, poor, good, GROUPS, BOTH, seed=0)
@@ -31,6 +32,8 @@ def test_a_better_head_passes_and_a_worse_one_does_not():
     for one, other in zip(passed, failed, strict=True):
         assert (one.head, one.other, one.items) == (other.other, other.head, ITEMS)
         assert one.wins == pytest.approx(1 - other.wins)
+        assert one.lead[0] < one.head - one.other < one.lead[1]
+        assert one.lead == pytest.approx([-other.lead[1], -other.lead[0]])
 
 
 def test_a_head_that_is_the_same_beats_nothing():
@@ -54,14 +57,14 @@ def test_groups_are_drawn_whole():
 
 def test_a_draw_is_measured_as_if_its_items_were_written_out():
     """Average precision of weighted items is that of the items repeated, ties included; none: NaN."""
-    draws = _draws(GROUPS, seed=3)[:5]
+    draws = group_draws(GROUPS, seed=3)[:5]
     confidences = np.round(predictions(0.3, 4).confidences[:, 0], 1)
     truth = TRUTH[:, 0]
-    found = _average_precision(truth, confidences, draws)
+    found = drawn_average_precision(truth, confidences, draws)
     for draw, score in zip(draws, found, strict=True):
         times = draw.astype(int)
         assert times.sum() == pytest.approx(ITEMS, abs=ITEMS * 0.2)
         assert score == pytest.approx(
             average_precision(np.repeat(truth, times), np.repeat(confidences, times))
         )
-    assert np.isnan(_average_precision(np.zeros(ITEMS, bool), confidences, draws)).all()
+    assert np.isnan(drawn_average_precision(np.zeros(ITEMS, bool), confidences, draws)).all()
