@@ -14,6 +14,7 @@ from genrestream.cli.figures import figures_table
 from genrestream.cli.one_line import one_line_errors
 from genrestream.cli.progress import progress_bar, reporter
 from genrestream.repository import Repository
+from genrestream.repository.atomic import write_atomically
 from genrestream.schemas import Kind
 from genrestream.schemas.releases import Release
 from genrestream.schemas.taxonomy import AS_GIVEN
@@ -131,6 +132,9 @@ def evaluate(
     models: Models = Path("triton_models"),
     source: Source = "",
     store: Store = EMBEDDINGS,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Write the report page there.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure a head on the items of sets that its training never saw, through its served graph."""
@@ -151,6 +155,10 @@ def evaluate(
                 source,
                 lambda done, total: report("features and embeddings", done, total),
             )
+        if html is not None:
+            from genrestream.training.report.sources import judgement_page  # noqa: PLC0415 - loads matplotlib
+
+            _write(html, judgement_page(repository, directory, release, judgement))
     rows = {"head": judgement.head, **judgement.slices, "all zeros": judgement.all_zeros}
     if as_json:
         figures = {name: found.as_dict() for name, found in rows.items()}
@@ -158,6 +166,13 @@ def evaluate(
         return
     title = f"{head}, {judgement.head.items} items; {judgement.left_out} of its training left out"
     Console().print(figures_table(title, rows))
+
+
+def _write(path: Path, page: bytes) -> None:
+    try:
+        write_atomically(path, page)
+    except OSError as error:
+        raise TrainingError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _device(device: Device) -> str:
@@ -212,6 +227,7 @@ def _show(trained: "Trained", models: Path) -> None:
     console.print(
         f"candidate: {os.path.relpath(trained.candidate.directory)}", highlight=False, soft_wrap=True
     )
+    console.print(f"report: {os.path.relpath(trained.page)}", highlight=False, soft_wrap=True)
     console.print(f"next: genrestream release {head} --models {models}", highlight=False, soft_wrap=True)
 
 
@@ -220,6 +236,7 @@ def _as_object(trained: "Trained") -> dict[str, Any]:
     return {
         "head": f"{trained.candidate.release.kind}-{trained.candidate.release.task}",
         "candidate": str(trained.candidate.directory),
+        "report": str(trained.page),
         "labels": list(trained.candidate.release.labels),
         "test": evaluation.head.as_dict(),
         "baselines": {name: found.as_dict() for name, found in evaluation.baselines.items()},

@@ -35,7 +35,7 @@ def play_sample(screen: Screen, items_per_kind: int) -> Journal:
     with fresh_folder(FOLDER.absolute()) as folder:
         screen.heading("Setting up: Kafka, Redis, Triton, a worker, and a catalogue to label")
         sample, models = folder / "sample", folder / "triton_models"
-        shutil.copytree(MODELS, models, ignore=shutil.ignore_patterns(".candidates"))
+        shutil.copytree(MODELS, models, ignore=shutil.ignore_patterns(".candidates", ".reports"))
         sample.mkdir()
         arguments = (str(sample), "--items", str(items_per_kind), "--seed", str(seed))
         with helpers(screen) as beside:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from genrestream.repository.layout import GOLDEN, GRAPH, RECORDS
+from genrestream.repository.layout import GOLDEN, GRAPH, PAGE, RECORDS
 from genrestream.schemas.releases import Release
 
 
@@ -17,8 +17,9 @@ class Candidate:
 
     @property
     def files(self) -> dict[str, Path]:
-        """Its files but the record, as `add_version` takes them."""
-        return {path.name: path for path in sorted(self.directory.iterdir()) if path.name not in RECORDS}
+        """Its files but the record and the page, as `add_version` takes them."""
+        paths = sorted(self.directory.iterdir())
+        return {path.name: path for path in paths if path.name not in {*RECORDS, PAGE}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
 """Where everything lies in a model repository.
 
 `{model}/config.pbtxt`, `{model}/{version}/` with the graph and its record, `{kind}-{task}/live.json`, and
-`.candidates/{kind}-{task}/{run}/` for heads that are trained and not released.
+`.candidates/{kind}-{task}/{run}/` for heads that are trained and not released. A candidate's `report.html`
+moves to `.reports/{model}/{version}.html` with its release: its megabytes of items' pictures and texts are
+for the people who judge a head, not for every server that serves it.
 """
 
 import re
@@ -20,6 +22,8 @@ RECORDS = (ENCODER_RECORD, RELEASE_RECORD)
 CONFIG = "config.pbtxt"
 LIVE_POINTER = "live.json"
 CANDIDATES = ".candidates"
+REPORTS = ".reports"
+PAGE = "report.html"
 UNFINISHED = ".unfinished-"
 """How the folder of a version begins until it is complete; Triton ignores what is not a number."""
 
@@ -56,6 +60,11 @@ def version_dir(root: Path, model: str, version: int) -> Path:
 def candidates_dir(root: Path, head: str) -> Path:
     """The folder of a head's candidates, whether or not it is there."""
     return model_dir(root / CANDIDATES, head)
+
+
+def page_path(root: Path, model: str, version: int) -> Path:
+    """The report of a version for people, whether or not it is there."""
+    return model_dir(root / REPORTS, model) / f"{version}.html"
 
 
 def head_name(kind: Kind, task: str) -> str:

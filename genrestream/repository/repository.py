@@ -13,10 +13,12 @@ from genrestream.repository.layout import (
     CANDIDATES,
     CONFIG,
     LIVE_POINTER,
+    PAGE,
     candidates_dir,
     head_name,
     is_model_name,
     model_dir,
+    page_path,
     version_dir,
     version_numbers,
 )
@@ -161,6 +163,23 @@ class Repository:
         version = add_version(self.root, model, candidate.files, release)
         self.write_config(model, {version, *self.served_versions(model)})
         return self.release(model, version)
+
+    def keep_page(self, candidate: Candidate, release: Release) -> None:
+        """Copy the candidate's report for people, if it has one, to where `page` looks for it."""
+        source = candidate.directory / PAGE
+        if not source.is_file():
+            return
+        target = page_path(self.root, release.model, release.version)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(target, source.read_bytes())
+        except OSError as error:
+            raise RepositoryError(f"cannot write {target}: {error.strerror}") from error
+
+    def page(self, model: str, version: int) -> Path | None:
+        """The report of a version for people; None if it has none."""
+        path = page_path(self.root, model, version)
+        return path if path.is_file() else None
 
     # What is live, and what Triton serves
 

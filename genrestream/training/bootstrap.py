@@ -48,9 +48,7 @@ def drawn_micro_f1(truth: Truth, decided: Truth, draws: NDArray[np.float64]) -> 
     return scores
 
 
-def drawn_label_ap(
-    truth: Truth, confidences: Confidences, draws: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def drawn_label_ap(truth: Truth, confidences: Confidences, draws: NDArray[np.float64]) -> NDArray[np.float64]:
     """Average precision of each label in each draw, float64 [l, r]; NaN where no item drawn has it."""
     return np.stack(
         [

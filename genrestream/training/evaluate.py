@@ -15,7 +15,7 @@ from genrestream.training.errors import TrainingError
 from genrestream.training.fit_head import FittedHead
 from genrestream.training.fuse import masked_to, rows_with
 from genrestream.training.heads import subsets_of
-from genrestream.training.metrics import Figures, Predictions, decide, measure, measure_decided
+from genrestream.training.metrics import Figures, Predictions, decide, measure_decided
 from genrestream.training.split import Fold, Split
 
 MIN_SLICE_ITEMS = 20
@@ -29,12 +29,22 @@ Predict = Callable[[NDArray[np.int64], NDArray[np.float32]], NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
+class Slice:
+    """What a head says of the items that have a subset of modalities, from those alone."""
+
+    rows: NDArray[np.int64]
+    predictions: Predictions
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """A head's figures on the test fold beside those that it has to beat."""
 
     head: Figures
     slices: Mapping[str, Figures]
     """By the modalities that were left to it, such as `text+image`."""
+    parts: Mapping[str, Slice]
+    """What the slices' figures were measured on."""
     baselines: Mapping[str, Figures]
     predictions: Predictions
     """The head's, of the test fold [n, l]."""
@@ -42,26 +52,30 @@ class Evaluation:
     """The baselines'."""
 
 
-def measure_slices(
+def slice_figures(parts: Mapping[str, Slice], targets: NDArray[np.bool_]) -> dict[str, Figures]:
+    """The figures of each slice; its rows are those of `targets` [all, l]."""
+    return {name: measure_decided(targets[part.rows], part.predictions) for name, part in parts.items()}
+
+
+def predict_slices(
     predict: Predict,
     rows: NDArray[np.int64],
     presence: NDArray[np.float32],
-    targets: NDArray[np.bool_],
     thresholds: NDArray[np.floating],
     modalities: tuple[Modality, ...],
-) -> dict[str, Figures]:
-    """Figures for every subset of modalities, on the rows that have it.
+) -> dict[str, Slice]:
+    """The predictions for every subset of modalities that at least 20 of `rows` have, by its name.
 
-    `presence` [all, m] and `targets` [all, l] are indexed by `rows`.
+    `presence` [all, m] is indexed by `rows`.
     """
-    slices = {}
+    parts = {}
     for subset in subsets_of(modalities):
         which = rows[rows_with(presence[rows], subset)]
         if len(which) < MIN_SLICE_ITEMS:
             continue
         confidences = predict(which, masked_to(presence[which], subset))
-        slices["+".join(subset)] = measure(targets[which], confidences, thresholds)
-    return slices
+        parts["+".join(subset)] = Slice(which, Predictions(confidences, decide(confidences, thresholds)))
+    return parts
 
 
 def evaluate(
@@ -91,8 +105,8 @@ def evaluate(
     head = measure_decided(truth, predictions)
     baselines = {name: measure_decided(truth, rival) for name, rival in rivals.items()}
     refuse_collapsed(confidences, thresholds, head, baselines["frequencies"])
-    slices = measure_slices(fitted.predict, test, presence, targets, thresholds, fitted.modalities)
-    return Evaluation(head, slices, baselines, predictions, rivals)
+    parts = predict_slices(fitted.predict, test, presence, thresholds, fitted.modalities)
+    return Evaluation(head, slice_figures(parts, targets), parts, baselines, predictions, rivals)
 
 
 def refuse_collapsed(

@@ -19,9 +19,9 @@ from genrestream.training.catalogue import Example, read_catalogue
 from genrestream.training.embeddings import embed
 from genrestream.training.encode_chunk import Encoder
 from genrestream.training.errors import TrainingError
-from genrestream.training.evaluate import measure_slices
+from genrestream.training.evaluate import Slice, predict_slices, slice_figures
 from genrestream.training.head_rows import HeadRows
-from genrestream.training.metrics import Figures, measure, measure_decided
+from genrestream.training.metrics import Figures, Predictions, decide, measure_decided
 from genrestream.training.record import SPLIT
 from genrestream.training.split import Fold
 
@@ -39,6 +39,14 @@ class Judgement:
     all_zeros: Figures
     left_out: int
     """Items of the sets that the head was trained, calibrated or tuned on."""
+    examples: list[Example]
+    """The items measured on, n."""
+    rows: HeadRows
+    truth: NDArray[np.bool_]
+    """[n, l]"""
+    predictions: Predictions
+    parts: dict[str, Slice]
+    """What the slices' figures were measured on."""
 
 
 def judge(
@@ -77,11 +85,18 @@ def judge(
     everything = np.arange(len(examples))
     thresholds = np.array(release.thresholds)
     confidences = predict(everything, rows.presence)
+    predictions = Predictions(confidences, decide(confidences, thresholds))
+    parts = predict_slices(predict, everything, rows.presence, thresholds, release.modalities)
     return Judgement(
-        head=measure(truth, confidences, thresholds),
-        slices=measure_slices(predict, everything, rows.presence, truth, thresholds, release.modalities),
+        head=measure_decided(truth, predictions),
+        slices=slice_figures(parts, truth),
         all_zeros=measure_decided(truth, all_zeros(*truth.shape)),
         left_out=len(catalogue.examples) - len(examples),
+        examples=examples,
+        rows=rows,
+        truth=truth,
+        predictions=predictions,
+        parts=parts,
     )
 
 
@@ -96,16 +111,23 @@ def predict_with(
     results = []
     for start in range(0, len(which), BATCH_ITEMS):
         batch, mask = which[start : start + BATCH_ITEMS], presence[start : start + BATCH_ITEMS]
-        inputs: dict[str, NDArray[Any]] = {PRESENCE: mask}
-        for modality in release.encoders:
-            shown = mask[:, list(Modality).index(modality)][:, None]
-            inputs[embedding_input(modality)] = rows.embeddings[modality][batch] * shown
-        if rows.terms is not None:
-            shown = mask[:, list(Modality).index(Modality.TEXT)][:, None]
-            ids, weights = rows.terms.padded(batch)
-            inputs |= {TERM_IDS: (ids * shown).astype(np.int32), TERM_WEIGHTS: weights * shown}
-        results.append(graph.run(inputs, CONFIDENCES))
+        results.append(graph.run(graph_inputs(release, rows, batch, mask), CONFIDENCES))
     return np.concatenate(results) if results else np.zeros((0, len(release.labels)), np.float32)
+
+
+def graph_inputs(
+    release: Release, rows: HeadRows, batch: NDArray[np.int64], mask: NDArray[np.float32]
+) -> dict[str, NDArray[Any]]:
+    """The tensors of a head's graph for a batch of rows int64 [b] under a presence mask [b, m]."""
+    inputs: dict[str, NDArray[Any]] = {PRESENCE: mask}
+    for modality in release.encoders:
+        shown = mask[:, list(Modality).index(modality)][:, None]
+        inputs[embedding_input(modality)] = rows.embeddings[modality][batch] * shown
+    if rows.terms is not None:
+        shown = mask[:, list(Modality).index(Modality.TEXT)][:, None]
+        ids, weights = rows.terms.padded(batch)
+        inputs |= {TERM_IDS: (ids * shown).astype(np.int32), TERM_WEIGHTS: weights * shown}
+    return inputs
 
 
 def encoders_of(repository: Repository, release: Release) -> list[Encoder]:

@@ -24,12 +24,18 @@ class Figures:
     items: int
     top1: float
     """Share of items whose best label is right, of those that have a label."""
+    top3: float
+    """Share of items with a right label among the best three."""
     top5: float
     """Share of items with a right label among the best five."""
     micro_f1: float
     macro_f1: float
+    sample_f1: float
+    """Mean over items that have a label of the F1 of the labels given to each."""
     mean_ap: float
     """Mean over labels of the average precision."""
+    hamming_loss: float
+    """Share of wrong decisions among all labels of all items; giving nothing keeps it low."""
     at_least_one: float
     """Share of items with a right label among those given."""
     labels_given: float
@@ -69,10 +75,13 @@ def measure_decided(truth: Truth, predictions: Predictions) -> Figures:
     return Figures(
         items=len(truth),
         top1=_mean(right[labelled]),
+        top3=_mean(top_k_hits(truth, confidences, 3)[labelled]),
         top5=_mean(top_k_hits(truth, confidences, 5)[labelled]),
         micro_f1=micro_f1(truth, decided),
         macro_f1=float(np.mean(label_f1(truth, decided))),
+        sample_f1=_mean(item_f1(truth, decided)[labelled]),
         mean_ap=mean_average_precision(truth, confidences),
+        hamming_loss=float((truth ^ decided).mean()) if truth.size else 0.0,
         at_least_one=_mean(np.asarray((truth & decided).any(axis=1))[labelled]),
         labels_given=float(decided.sum(axis=1).mean()) if len(decided) else 0.0,
         ece=calibration_error(confidences.ravel(), truth.ravel()),
@@ -110,6 +119,13 @@ def label_f1(truth: Truth, decided: Truth) -> NDArray[np.float64]:
     return scores
 
 
+def item_f1(truth: Truth, decided: Truth) -> NDArray[np.float64]:
+    """F1 of each item's labels float64 [n]; 0 for an item that has and gets none."""
+    both = 2.0 * (truth & decided).sum(axis=1)
+    scores: NDArray[np.float64] = both / np.maximum(1, truth.sum(axis=1) + decided.sum(axis=1))
+    return scores
+
+
 def average_precision(truth: NDArray[np.bool_], confidences: NDArray[np.floating]) -> float:
     """Area under one label's precision-recall steps; ties count as one step; NaN without a true item."""
     if not truth.any():
@@ -134,15 +150,42 @@ def mean_average_precision(truth: Truth, confidences: Confidences) -> float:
     return float(np.nanmean(scores)) if not np.isnan(scores).all() else 0.0
 
 
-def calibration_error(confidences: NDArray[np.floating], right: NDArray[np.bool_]) -> float:
-    """Expected calibration error: |mean confidence - share right| of 15 equal bins, weighted by size."""
-    if not len(confidences):
-        return 0.0
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """Confidences beside what came of them, in 15 bins of equal width from 0 to 1."""
+
+    counts: NDArray[np.int64]
+    claimed: NDArray[np.float64]
+    """Sum of the confidences in each bin."""
+    right: NDArray[np.float64]
+    """How many in each bin were right."""
+
+    @property
+    def ece(self) -> float:
+        """Expected calibration error: |mean confidence - share right| of the bins, weighted by size."""
+        return float(np.abs(self.claimed - self.right).sum() / max(1, self.counts.sum()))
+
+
+def reliability(confidences: NDArray[np.floating], right: NDArray[np.bool_]) -> Reliability:
+    """The bins of `confidences` float [n] and whether each was right, bool [n]."""
     bins = np.minimum((confidences * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
-    claimed = np.bincount(bins, weights=confidences, minlength=CALIBRATION_BINS)
-    found = np.bincount(bins, weights=right.astype(np.float64), minlength=CALIBRATION_BINS)
-    return float(np.abs(claimed - found).sum() / len(confidences))
+    return Reliability(
+        np.bincount(bins, minlength=CALIBRATION_BINS),
+        _sums(bins, confidences),
+        _sums(bins, right),
+    )
 
 
-def _mean(values: NDArray[np.bool_]) -> float:
+def _sums(bins: NDArray[np.int64], values: NDArray[np.generic]) -> NDArray[np.float64]:
+    sums: NDArray[np.float64] = np.zeros(CALIBRATION_BINS)
+    np.add.at(sums, bins, values.astype(np.float64))
+    return sums
+
+
+def calibration_error(confidences: NDArray[np.floating], right: NDArray[np.bool_]) -> float:
+    """Expected calibration error of `confidences` float [n]; see `Reliability.ece`."""
+    return reliability(confidences, right).ece
+
+
+def _mean(values: NDArray[np.generic]) -> float:
     return float(values.mean()) if len(values) else 0.0

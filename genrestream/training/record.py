@@ -16,6 +16,7 @@ from genrestream.training.fit_head import FittedHead
 from genrestream.training.prepare import Prepared
 from genrestream.training.request import TrainRequest
 from genrestream.training.split import Fold
+from genrestream.training.versions import library_versions
 
 REPORT = "report.json"
 SPLIT = "split.json"
@@ -81,6 +82,8 @@ def report_file(
             "slices": {name: found.as_dict() for name, found in evaluation.slices.items()},
             "curves": fitted.curves,
             "settings": asdict(request.fit),
+            "versions": library_versions(),
+            "split": {fold: len(prepared.split[fold]) for fold in Fold},
             "aim": request.aim,
             "items_by_label": dict(zip(targets.labels, targets.has.sum(axis=0).tolist(), strict=True)),
             "labels_left_out": targets.left_out,

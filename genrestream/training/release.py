@@ -107,6 +107,7 @@ async def release(
     await servers.require_ready()
     released = repository.promote(candidate, forced=reasons)
     try:
+        repository.keep_page(candidate, released)
         await _make_live(repository, released, ReleaseAction.RELEASE, servers)
     except BaseException:
         _withdraw(repository, released)
@@ -174,7 +175,9 @@ async def _make_live(
 
 
 def _withdraw(repository: Repository, release: Release) -> None:
-    """Take the version's folder away, in one step, and its name out of Triton's configuration."""
+    """Take the version's folder away, in one step, its page, and its name out of Triton's configuration."""
+    if (page := repository.page(release.model, release.version)) is not None:
+        page.unlink()
     directory = repository.version_dir(release.model, release.version)
     gone = directory.with_name(f"{UNFINISHED}{secrets.token_hex(6)}")
     directory.rename(gone)

@@ -6,9 +6,11 @@ Reads as the flow; each step is a module of its own.
 import secrets
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from genrestream.repository import GOLDEN, GRAPH, Candidate, add_candidate
 from genrestream.repository.golden import Golden, pack_golden
+from genrestream.repository.layout import PAGE
 from genrestream.schemas.tensors import PRESENCE
 from genrestream.training.embeddings import embed
 from genrestream.training.evaluate import Evaluation, evaluate
@@ -17,6 +19,7 @@ from genrestream.training.fit_head import fit_head
 from genrestream.training.golden_rows import golden_inputs
 from genrestream.training.prepare import prepare
 from genrestream.training.record import REPORT, SPLIT, release_record, report_file, split_file
+from genrestream.training.report.sources import training_page
 from genrestream.training.request import Progress, TrainRequest
 from genrestream.training.rivals import measure_gates
 from genrestream.training.split import Fold
@@ -34,6 +37,11 @@ class Trained:
     unreadable: int
     seconds: dict[str, float]
     """By step."""
+
+    @property
+    def page(self) -> Path:
+        """The report for people, in the candidate's folder."""
+        return self.candidate.directory / PAGE
 
 
 def train(request: TrainRequest, progress: Progress = lambda step, done, total: None) -> Trained:
@@ -80,15 +88,21 @@ def train(request: TrainRequest, progress: Progress = lambda step, done, total: 
     inputs, chosen = golden_inputs(rows, split[Fold.TEST], features.hashed_text, fitted.modalities)
     golden = Golden(inputs, check_parity(graph, inputs, fitted.predict(chosen, inputs[PRESENCE])))
     release = release_record(request, prepared, fitted, thresholds, evaluation, gates)
+    watch.lap("export")
+
+    page = training_page(request, prepared, embedded, fitted, evaluation, release, graph)
+    watch.lap("report")
+
     files = {
         GRAPH: graph,
         GOLDEN: pack_golden(golden),
         SPLIT: split_file(prepared),
         REPORT: report_file(request, prepared, embedded, fitted, evaluation),
+        PAGE: page,
     }
     run = f"{release.created_at:%Y%m%dt%H%M%S}-{secrets.token_hex(3)}"
     candidate = add_candidate(request.models, run, files, release)
-    watch.lap("export")
+    watch.lap("write")
     unlabelled = prepared.catalogue.unlabelled
     return Trained(candidate, evaluation, targets.left_out, unlabelled, embedded.unreadable, watch.seconds)
 

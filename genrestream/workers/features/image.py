@@ -79,6 +79,22 @@ def image_tensor(data: bytes, spec: ImageFeatures, limits: FeatureLimits) -> NDA
     return _any_picture(data, spec, limits)
 
 
+def upright_size_px(data: bytes, limits: FeatureLimits) -> tuple[int, int]:
+    """Width and height of the picture as `image_tensor` sees it, from its header alone.
+
+    Raises UnreadableMedia or MediaTooLarge.
+    """
+    try:
+        with _opened(data) as image:
+            _check_pixels(image.width, image.height, limits)
+            sideways = _orientation(image) in _SIDEWAYS
+            return (image.height, image.width) if sideways else (image.width, image.height)
+    except Image.DecompressionBombError as error:
+        raise MediaTooLarge(f"the picture has more than {limits.max_pixels:,} pixels") from error
+    except _PILLOW_ERRORS as error:
+        raise UnreadableMedia("not a picture of a known format") from error
+
+
 def _plain_jpeg(data: bytes, spec: ImageFeatures, limits: FeatureLimits) -> NDArray[np.uint8] | None:
     """The picture by libjpeg-turbo, decoded at the smallest size that still holds the target.
 

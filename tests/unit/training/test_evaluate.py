@@ -10,7 +10,7 @@ from genrestream.training.metrics import measure
 pytest.importorskip("torch")
 pytestmark = pytest.mark.training
 
-from genrestream.training.evaluate import measure_slices, refuse_collapsed  # noqa: E402
+from genrestream.training.evaluate import predict_slices, refuse_collapsed, slice_figures  # noqa: E402
 
 RNG = np.random.default_rng(0)
 TRUTH = RNG.random((200, 3)) < 0.3
@@ -60,7 +60,10 @@ def test_each_subset_is_measured_on_the_items_that_have_it():
         seen.append((len(rows), mask[0].tolist()))
         return GOOD[rows]
 
-    slices = measure_slices(predict, np.arange(200), presence, TRUTH, HALF, tuple(Modality))
+    parts = predict_slices(predict, np.arange(200), presence, HALF, tuple(Modality))
+    slices = slice_figures(parts, TRUTH)
+    assert parts["image"].rows.tolist() == list(range(60))
+    assert slices["text"] == measure(TRUTH, GOOD, HALF)
     assert {name: found.items for name, found in slices.items()} == {
         "text": 200,
         "image": 60,

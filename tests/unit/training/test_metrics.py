@@ -8,10 +8,12 @@ from genrestream.training.metrics import (
     average_precision,
     calibration_error,
     decide,
+    label_average_precision,
     label_f1,
     measure,
     measure_decided,
     micro_f1,
+    reliability,
     top_k_hits,
 )
 
@@ -28,12 +30,16 @@ def test_the_best_label_is_given_when_none_reaches_its_threshold():
 def test_figures_by_hand():
     """Given: 5 labels, 3 right of the 5 that are true, so micro F1 is 6/10. Label 0: given 3, right 2 of 2,
     F1 4/5; label 1: never given, 0; label 2: given 2, right 1 of 1, F1 2/3. The best label is right on the
-    three items that have one."""
+    three items that have one. Item by item the first three score 1, 1/2 and 2/3. Of 12 decisions 4 are
+    wrong."""
     figures = measure(TRUTH, CONFIDENCES, np.full(3, 0.5))
     assert figures.micro_f1 == pytest.approx(0.6)
     assert figures.macro_f1 == pytest.approx((4 / 5 + 0 + 2 / 3) / 3)
     assert (figures.top1, figures.top5, figures.at_least_one) == (1.0, 1.0, 1.0)
+    assert figures.top3 == 1.0
     assert figures.labels_given == 5 / 4
+    assert figures.sample_f1 == pytest.approx((1 + 1 / 2 + 2 / 3) / 3)
+    assert figures.hamming_loss == pytest.approx(4 / 12)
 
 
 def test_average_precision_by_hand():
@@ -45,12 +51,25 @@ def test_average_precision_by_hand():
     assert np.isnan(average_precision(np.zeros(4, np.bool_), np.arange(4.0)))
 
 
+def test_average_precision_of_each_label_by_hand():
+    """Label 0 is true at ranks 1 and 3 of 4: 5/6. Label 1 at rank 1 and, at the end of a run of two, 4:
+    (1 + 2/4) / 2. Label 2 at rank 1."""
+    found = label_average_precision(TRUTH, CONFIDENCES)
+    assert found == pytest.approx([5 / 6, 3 / 4, 1.0])
+    assert measure(TRUTH, CONFIDENCES, np.full(3, 0.5)).mean_ap == pytest.approx((5 / 6 + 3 / 4 + 1) / 3)
+
+
 def test_calibration_error_by_hand():
     """Ten items with confidence 0.8 of which 5 are right err by 0.3; ten with 0.2 of which 2 are, by 0."""
     confidences = np.array([0.8] * 10 + [0.2] * 10)
     right = np.array([True] * 5 + [False] * 5 + [True] * 2 + [False] * 8)
-    assert calibration_error(confidences, right) == pytest.approx(0.15)
+    found = reliability(confidences, right)
+    assert found.ece == pytest.approx(0.15)
+    assert found.counts.tolist() == [0, 0, 0, 10, *[0] * 8, 10, 0, 0]
+    assert found.claimed[[3, 12]] == pytest.approx([2, 8])
+    assert found.right[[3, 12]].tolist() == [2, 5]
     assert calibration_error(np.array([1.0]), np.array([True])) == 0.0
+    assert calibration_error(np.zeros(0), np.zeros(0, bool)) == 0.0
 
 
 def test_nothing_given_scores_nothing():

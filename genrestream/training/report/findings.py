@@ -1,0 +1,62 @@
+"""All that a page shows, computed before the page is thought of. Legend: n items, l labels, m modalities."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genrestream.schemas.releases import Release
+from genrestream.training.catalogue import Example
+from genrestream.training.evaluate import Slice
+from genrestream.training.metrics import Figures, Predictions
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCost:
+    """What one graph weighs, and how long ONNX Runtime takes for a batch on one thread."""
+
+    name: str
+    size_bytes: int
+    parameters: int
+    batch_ms: Mapping[int, float]
+    """By batch size; a size that would take too long to measure is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What only the training itself knows."""
+
+    curves: Sequence[Mapping[str, Sequence[float]]]
+    """Of each part of the cross-fit and branch, the loss on what was left out, epoch by epoch."""
+    split_items: Mapping[str, int]
+    items_by_label: NDArray[np.int64]
+    """Of each label, how many items outside the test fold have it, [l]."""
+    settings: Mapping[str, str]
+    left_out: Mapping[str, int]
+    """What was not learnt from, by the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """A head and what was found of it on some items."""
+
+    release: Release
+    examples: Sequence[Example]
+    """The items that it was measured on, n."""
+    presence: NDArray[np.float32]
+    """[n, m]"""
+    truth: NDArray[np.bool_]
+    """[n, l]"""
+    predictions: Predictions
+    figures: Figures
+    baselines: Mapping[str, Figures]
+    slices: Mapping[str, Figures]
+    parts: Mapping[str, Slice]
+    """What the slices' figures were measured on; their rows are those of `truth`."""
+    costs: Sequence[ModelCost]
+    versions: Mapping[str, str]
+    seed: int
+    """Of the bootstrap."""
+    training: Training | None = None
+    """None where other items than those of the test fold were measured."""

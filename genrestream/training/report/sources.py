@@ -1,0 +1,112 @@
+"""Where findings come from: a training that is about to be written, or a head judged on other items."""
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from genrestream.repository import GRAPH, Repository
+from genrestream.schemas.releases import Release
+from genrestream.training.embeddings import EmbeddedItems
+from genrestream.training.evaluate import Evaluation, Slice
+from genrestream.training.fit_head import FittedHead
+from genrestream.training.judge import Judgement, encoders_of
+from genrestream.training.prepare import Prepared
+from genrestream.training.report.costs import measure_costs
+from genrestream.training.report.findings import Findings, Training
+from genrestream.training.report.page import render
+from genrestream.training.request import TrainRequest
+from genrestream.training.split import Fold
+from genrestream.training.versions import library_versions
+
+
+def training_page(
+    request: TrainRequest,
+    prepared: Prepared,
+    embedded: EmbeddedItems,
+    fitted: FittedHead,
+    evaluation: Evaluation,
+    release: Release,
+    graph: bytes,
+) -> bytes:
+    """The page of a training, on its test fold; as UTF-8."""
+    test = prepared.split[Fold.TEST]
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / GRAPH
+        path.write_bytes(graph)
+        costs = measure_costs(path, release, embedded.rows, test, prepared.encoders)
+    # The slices' rows are those of all items; the page knows those of the test fold alone.
+    place = np.full(len(prepared.targets.has), -1, np.int64)
+    place[test] = np.arange(len(test))
+    parts = {name: Slice(place[part.rows], part.predictions) for name, part in evaluation.parts.items()}
+    return render(
+        Findings(
+            release=release,
+            examples=[prepared.catalogue.examples[row] for row in test],
+            presence=embedded.rows.presence[test],
+            truth=prepared.targets.has[test],
+            predictions=evaluation.predictions,
+            figures=evaluation.head,
+            baselines=evaluation.baselines,
+            slices=evaluation.slices,
+            parts=parts,
+            costs=costs,
+            versions=library_versions(),
+            seed=request.fit.seed,
+            training=_training(request, prepared, embedded, fitted),
+        )
+    )
+
+
+def judgement_page(repository: Repository, directory: Path, release: Release, judgement: Judgement) -> bytes:
+    """The page of a head on items that its training never saw; as UTF-8."""
+    everything = np.arange(len(judgement.examples))
+    encoders = encoders_of(repository, release)
+    return render(
+        Findings(
+            release=release,
+            examples=judgement.examples,
+            presence=judgement.rows.presence,
+            truth=judgement.truth,
+            predictions=judgement.predictions,
+            figures=judgement.head,
+            baselines={"all zeros": judgement.all_zeros},
+            slices=judgement.slices,
+            parts=judgement.parts,
+            costs=measure_costs(directory / GRAPH, release, judgement.rows, everything, encoders),
+            versions=library_versions(),
+            seed=0,
+        )
+    )
+
+
+def _training(
+    request: TrainRequest, prepared: Prepared, embedded: EmbeddedItems, fitted: FittedHead
+) -> Training:
+    learnt = np.concatenate([prepared.split[fold] for fold in Fold if fold is not Fold.TEST])
+    asked = {
+        "sets": ", ".join(folder.name for folder in request.sets),
+        "task": request.task,
+        "encoders": request.encoders,
+        "min_items": request.min_items,
+        "aim": request.aim,
+        "precision_floor": request.precision_floor,
+        "taxonomy": request.taxonomy,
+        "source": request.source,
+    }
+    fit = request.fit
+    settings = {**asked, **{name: getattr(fit, name) for name in fit.__slots__}}
+    return Training(
+        curves=fitted.curves,
+        split_items={fold: len(prepared.split[fold]) for fold in Fold},
+        items_by_label=prepared.targets.has[learnt].sum(axis=0),
+        settings={
+            name: value if isinstance(value, str) else json.dumps(value) for name, value in settings.items()
+        },
+        left_out={
+            "labels too rare to learn": prepared.targets.left_out,
+            "items without labels for the task": prepared.catalogue.unlabelled,
+            "media that could not be read": embedded.unreadable,
+        },
+    )

@@ -1,0 +1,345 @@
+"""The page of a small training: complete, self-contained, escaped, bounded, and with the report's figures."""
+
+import base64
+import json
+import re
+import shutil
+from dataclasses import replace
+from html.parser import HTMLParser
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from genrestream.cli.errors import CommandError
+from genrestream.cli.main import app
+from genrestream.repository import Candidate, Repository, RepositoryError
+from genrestream.schemas import Kind
+from tests.unit.training.made_set import make_set
+
+pytest.importorskip("torch")
+pytestmark = pytest.mark.training
+
+from genrestream.training.catalogue import read_catalogue  # noqa: E402
+from genrestream.training.fit import FitSettings  # noqa: E402
+from genrestream.training.metrics import Predictions, decide, label_average_precision, measure  # noqa: E402
+from genrestream.training.release import Offline, release  # noqa: E402
+from genrestream.training.report.findings import Findings, ModelCost  # noqa: E402
+from genrestream.training.report.page import FIGURES, render  # noqa: E402
+from genrestream.training.request import TrainRequest  # noqa: E402
+from genrestream.training.train import Trained, train  # noqa: E402
+
+COMMITTED = Path(__file__).parents[3] / "triton_models"
+HOSTILE = '<script>alert("1")</script><img src="http://example.org/x.png"> & $\\frac$ \x00'
+HOSTILE_LABEL = "Cooking <b>& \"'$x_$"
+
+
+class Page(HTMLParser):
+    """What stands on a page."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.cells: list[list[str]] = []
+        self.text = ""
+        self.feed(data.decode())
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in {"meta", "img", "path", "use", "rect", "line", "image"}:
+            self.open.append(tag)
+        if tag == "tr":
+            self.cells.append([])
+        if tag in {"td", "th"}:
+            self.cells[-1].append("")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, self.getpos()
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if self.open and {"td", "th"} & set(self.open):
+            self.cells[-1][-1] += data
+
+    def row(self, *begins: str) -> list[str]:
+        """The first table row that begins so."""
+        rows = [[cell.strip() for cell in row] for row in self.cells]
+        return next(row for row in rows if row[: len(begins)] == list(begins))
+
+    def attributes(self, *names: str) -> list[str]:
+        return [attributes[name] or "" for _, attributes in self.tags for name in names if name in attributes]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report") / "models"
+    shutil.copytree(COMMITTED, folder, ignore=shutil.ignore_patterns("*-genres", ".*"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shows(models: Path) -> Path:
+    """Podcasts with hostile titles, a label of the same kind, and labels that are often wrong, so that there
+    are mistakes."""
+    folder = make_set(models.parent / "shows", 120, wrong=0.5)
+    lines = [json.loads(line) for line in (folder / "items.jsonl").read_text(encoding="utf-8").splitlines()]
+    for line in lines:
+        line["title"] = f"{HOSTILE} {line['title']}"
+        line["labels"]["genres"] = [
+            HOSTILE_LABEL if label == "Cooking" else label for label in line["labels"]["genres"]
+        ]
+    (folder / "items.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    (folder / "covers" / "1.png").write_bytes(b"no picture")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def request_(shows: Path, models: Path) -> TrainRequest:
+    fit = FitSettings(epochs=3)
+    store = models.parent / "store"
+    return TrainRequest([shows], Kind.PODCAST, "genres", "genres", models, store, word_buckets=64, fit=fit)
+
+
+@pytest.fixture(scope="module")
+def trained(request_: TrainRequest) -> Trained:
+    return train(request_)
+
+
+@pytest.fixture(scope="module")
+def page(trained: Trained) -> Page:
+    return Page(trained.page.read_bytes())
+
+
+SECTIONS = (
+    *("summary", "gates", "curves", "labels", "slices", "calibration", "together", "confusion", "mistakes"),
+    *("cost", "split", "settings"),
+)
+
+
+def test_the_page_is_well_formed_and_complete(trained, page):
+    """Every tag is closed in its order, every section is there once and linked, every label has its row."""
+    assert page.open == []
+    assert [heading for heading in page.attributes("id") if heading in SECTIONS] == list(SECTIONS)
+    assert sorted(page.attributes("href")[: len(SECTIONS)]) == sorted(f"#{name}" for name in SECTIONS)
+    for label, threshold in zip(
+        trained.candidate.release.labels, trained.candidate.release.thresholds, strict=True
+    ):
+        assert float(page.row(label)[-1]) == pytest.approx(threshold, abs=0.0051)
+    assert [tag for tag, _ in page.tags].count("svg") == 5
+
+
+def test_the_figures_are_those_of_the_report(trained, page):
+    """The head's, the baselines', the slices', the split's and the labels' items, as `report.json` has them."""
+    report = json.loads((trained.candidate.directory / "report.json").read_bytes())
+    shown = {"head": report["test"], **report["baselines"]}
+    for name, figures in {**shown, **report["slices"]}.items():
+        cells = page.row(name, str(figures["items"]))[2:]
+        wanted = [figures[field] for field in FIGURES]
+        assert [float(cell) for cell in cells] == pytest.approx(wanted, abs=0.0051)
+    for fold, items in report["split"].items():
+        assert page.row(fold)[1] == str(items)
+    for label, items in report["items_by_label"].items():
+        learnt, tested = map(int, page.row(label)[1:3])
+        assert learnt + tested == items
+    for name, version in report["versions"].items():
+        assert page.row(name) == [name, version]
+    assert page.row("feature hash")[1] == trained.candidate.release.feature_hash
+
+
+def test_each_label_has_its_figures_and_intervals(trained, page):
+    """As the test fold gives them; each interval holds its figure."""
+    evaluation = trained.evaluation
+    decided = evaluation.predictions.decided
+    found = [page.row(label) for label in trained.candidate.release.labels]
+    assert [int(row[3]) for row in found] == decided.sum(axis=0).tolist()
+    assert np.mean([float(row[7]) for row in found]) == pytest.approx(evaluation.head.mean_ap, abs=0.001)
+    assert np.mean([float(row[6]) for row in found]) == pytest.approx(evaluation.head.macro_f1, abs=0.001)
+    between = [title.split(" to ") for title in page.attributes("title") if " to " in title]
+    values = [float(value) for value in page.attributes("data-v") if value]
+    assert len(between) == len(values) > 0
+    for (low, high), value in zip(between, values, strict=True):
+        assert float(low) - 0.001 <= value <= float(high) + 0.001
+
+
+def test_gates_stand_on_the_page(trained, page):
+    """With both figures, the interval of the lead, and whether it is passed."""
+    for gate in trained.candidate.release.gates:
+        row = next(
+            row
+            for row in page.cells
+            if row[0] == gate.rival and row[1:2] == [FIGURES[gate.figure.value]] and len(row) == 9
+        )
+        assert row[2:4] == [f"{gate.head:.3f}", f"{gate.other:.3f}"]
+        assert row[5] == "{:+.3f} to {:+.3f}".format(*gate.lead)
+        assert ("✓" in row[8]) == gate.passed
+
+
+def test_strangers_text_is_text(page):
+    """A title with a script and a picture, and a label with tags, stand there as written; the page has its own
+    script alone, and its policy lets no other run."""
+    assert [tag for tag, _ in page.tags].count("script") == 1
+    assert "b" not in {tag for tag, attributes in page.tags if tag not in {"svg"}} - {"b"}
+    assert '<script>alert("1")</script><img src="http://example.org/x.png"> & $\\frac$' in page.text
+    assert HOSTILE_LABEL in page.text
+    assert "\x00" not in page.text
+    policy = page.attributes("content")[1]
+    assert policy.startswith("default-src 'none'")
+    assert "unsafe-inline" not in policy.partition("script-src")[2]
+
+
+def test_nothing_is_fetched(trained, page):
+    """Every address is a part of the page or its data, and style sheets name none."""
+    addresses = page.attributes("src", "href", "xlink:href", "poster", "srcset", "action", "data")
+    assert addresses
+    assert [address for address in addresses if not address.startswith(("#", "data:"))] == []
+    text = trained.page.read_text(encoding="utf-8")
+    assert re.findall(r"url\((?!#)|@import", text) == []
+
+
+def test_pictures_are_small_and_a_missing_one_is_noted(page, trained, request_):
+    """Thumbnails are JPEGs of at most 200 pixels a side; a cover that is no picture is a note."""
+    pictures = [address for address in page.attributes("src") if address.startswith("data:image/jpeg")]
+    assert pictures
+    for picture in pictures:
+        image = Image.open(BytesIO(base64.b64decode(picture.partition(",")[2])))
+        assert (image.format, max(image.size)) == ("JPEG", 60)
+    findings = few_findings(request_, trained, 3)
+    presence = findings.presence.copy()
+    presence[1, 1] = 0  # As the embedding pool saw the broken cover.
+    assert "picture could not be read" in Page(render(replace(findings, presence=presence))).text
+
+
+def few_findings(request: TrainRequest, trained: Trained, items: int) -> Findings:
+    """Of the first items of the set, each with the wrong label."""
+    examples = read_catalogue(request.sets, request.kind, request.task).examples[:items]
+    labels = len(trained.candidate.release.labels)
+    truth = np.eye(labels, dtype=bool)[np.arange(items) % labels]
+    confidences = np.roll(truth, 1, axis=1) * 0.8 + 0.1
+    thresholds = np.full(labels, 0.5)
+    figures = measure(truth, confidences, thresholds)
+    presence = np.array([[1, index % 3 > 0, 0] for index in range(items)], np.float32)
+    return Findings(
+        release=trained.candidate.release,
+        examples=examples,
+        presence=presence,
+        truth=truth,
+        predictions=Predictions(confidences, decide(confidences, thresholds)),
+        figures=figures,
+        baselines={},
+        slices={},
+        parts={},
+        costs=[ModelCost("head", 1000, 10, {1: 0.1})],
+        versions={},
+        seed=0,
+    )
+
+
+def test_a_full_page_leaves_media_out_and_says_so(request_, trained):
+    """With room for two thumbnails the rest are counted; the page is there all the same."""
+    findings = few_findings(request_, trained, 12)
+    full = Page(render(findings))
+    sizes = [len(address) for address in full.attributes("src")]
+    tight = Page(render(findings, media_bytes=sizes[0] + sizes[1]))
+    assert 1 <= len(tight.attributes("src")) <= 2
+    left_out = len(sizes) - len(tight.attributes("src"))
+    assert f"{left_out} pictures and clips are left out" in tight.text
+    assert "picture left out: the page is full" in tight.text
+
+
+def test_two_thousand_long_labels_fit(request_, trained):
+    """The most and longest labels that a head can have, of characters that escaping makes longest: the page is
+    under 10 MB, and its matrices hold the 30 most frequent."""
+    few = few_findings(request_, trained, 6)
+    rng = np.random.default_rng(0)
+    truth = rng.random((6, 2000)) < 0.3
+    confidences = rng.random((6, 2000))
+    release_ = few.release.model_copy(
+        update={
+            "labels": tuple(f"{'&' * 195}{place:05d}" for place in range(2000)),
+            "thresholds": (0.5,) * 2000,
+        }
+    )
+    findings = replace(
+        few,
+        release=release_,
+        truth=truth,
+        predictions=Predictions(confidences, confidences > 0.5),
+        figures=measure(truth, confidences, np.full(2000, 0.5)),
+    )
+    data = render(findings)
+    assert len(data) < 10_000_000
+    assert "The 30 most frequent of 2000 labels." in Page(data).text
+
+
+def test_average_precision_on_the_page_by_hand(request_, trained):
+    """Of six items label 0 is true for two, ranked first and third: (1 + 2/3) / 2 = 0.833."""
+    few = few_findings(request_, trained, 6)
+    truth = np.zeros((6, 3), bool)
+    truth[[0, 2], 0] = True
+    confidences = np.tile(np.array([0.9, 0.8, 0.7, 0.3, 0.2, 0.1])[:, None], (1, 3))
+    assert label_average_precision(truth, confidences)[0] == pytest.approx(5 / 6)
+    findings = replace(
+        few,
+        truth=truth,
+        predictions=Predictions(confidences, confidences > 0.75),
+        figures=measure(truth, confidences, np.full(3, 0.75)),
+    )
+    page = Page(render(findings))
+    label, other = few.release.labels[:2]
+    # Test items, given, precision, recall, F1, average precision; no item has the other label.
+    assert page.row(label)[1:7] == ["2", "2", "0.500", "0.500", "0.500", "0.833"]
+    assert page.row(other)[1:7] == ["0", "2", "0.000", "–", "0.000", "–"]
+
+
+def test_other_items_have_a_page_too(trained, shows, models, tmp_path):
+    """`evaluate --html` writes it, without what only the training knows; a folder that is not there is one
+    line."""
+    options = ["--models", str(models), "--store", str(models.parent / "store")]
+    target = tmp_path / "page.html"
+    arguments = ["evaluate", "podcast-genres", str(shows), "--json", *options, "--html"]
+    done = CliRunner().invoke(app, [*arguments, str(target)], catch_exceptions=False)
+    assert done.exit_code == 0
+    page = Page(target.read_bytes())
+    figures = json.loads(done.stdout)["figures"]["head"]
+    assert float(page.row("head")[2]) == pytest.approx(figures["mean_ap"], abs=0.001)
+    assert [name for name in SECTIONS if name not in page.attributes("id")] == ["curves", "split"]
+    failed = CliRunner().invoke(app, [*arguments, str(tmp_path / "nowhere" / "page.html")])
+    assert isinstance(failed.exception, CommandError)
+    assert "cannot write" in str(failed.exception)
+
+
+async def test_the_page_goes_with_a_release_beside_its_version(trained, models):
+    """The version's folder, which servers copy, has no page; it is found by model and version."""
+    repository = Repository(models)
+    candidate = trained.candidate
+    data = trained.page.read_bytes()
+    copied = models.parent / "released"
+    shutil.copytree(models, copied)
+    repository = Repository(copied)
+    mine = repository.candidates("podcast-genres")[0]
+    released = await release(repository, mine, Offline(repository), force=True)
+    assert not (repository.version_dir(released.model, released.version) / "report.html").exists()
+    assert "report.html" not in released.checksums
+    found = repository.page(released.model, released.version)
+    assert found is not None
+    assert found.read_bytes() == data
+    assert isinstance(candidate, Candidate)
+
+
+async def test_a_page_that_cannot_be_kept_stops_the_release(trained, models, tmp_path):
+    """Where a file stands in the place of its folder: one line, and nothing is live or left."""
+    shutil.copytree(models, tmp_path / "models")
+    repository = Repository(tmp_path / "models")
+    (tmp_path / "models" / ".reports").write_text("in the way")
+    with pytest.raises(RepositoryError, match="cannot write .*1.html"):
+        await release(repository, repository.candidates("podcast-genres")[0], Offline(repository), force=True)
+    assert repository.live("podcast-genres") is None
+    assert repository.versions("podcast-genres") == []
