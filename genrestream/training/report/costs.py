@@ -25,8 +25,10 @@ HEAD_BATCHES = (1, 8, 32, 128)
 ENCODER_BATCHES = (1, 8, 32)
 """Triton's batches for encoders; 128 pictures at once would take gigabytes of activations."""
 RUNS = 5
-MEASURE_S = 0.5
-"""A batch size is measured again no longer than this, and not at all if one run would take longer."""
+MEASURE_S = 0.2
+"""A batch size is measured again no longer than this."""
+MAX_RUN_S = 1.0
+"""A batch size is not measured if one run of it would take longer."""
 TYPICAL_TOKENS = 96
 
 _DTYPES: Mapping[str, type[np.generic]] = {"UINT8": np.uint8, "INT64": np.int64, "FP32": np.float32}
@@ -65,7 +67,7 @@ def _cost(name: str, path: Path, inputs: Inputs, output: str, batches: Sequence[
     batch_ms: dict[int, float] = {}
     item_s = 0.0
     for items in batches:
-        if items * item_s > MEASURE_S:
+        if items * item_s > MAX_RUN_S:
             break
         tensors = inputs(items)
         graph.run(tensors, output)  # The first run of a shape sets memory aside.

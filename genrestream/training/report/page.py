@@ -22,7 +22,13 @@ from genrestream.training.report.findings import Findings
 from genrestream.training.report.label_rows import estimate
 from genrestream.training.report.media import MEDIA_BYTES, MediaShelf
 from genrestream.training.report.pairs import MIN_PAIR_ITEMS, confused, most_frequent, together, worst_pairs
-from genrestream.training.report.plots import curves_plot, heat_map, reliability_plot, slices_plot
+from genrestream.training.report.plots import (
+    MIN_BIN_COUNT,
+    curves_plot,
+    heat_map,
+    reliability_plot,
+    slices_plot,
+)
 from genrestream.training.report.words import shortened
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -88,7 +94,7 @@ def _plots(findings: Findings) -> Mapping[str, Any]:
         if len(labels) > 1
         else "",
         "confused_svg": heat_map(
-            confused(truth, predictions.decided, labels), names, "items with, and not the other", "are given"
+            confused(truth, predictions.decided, labels), names, "items with", "are given"
         )
         if len(labels) > 1
         else "",
@@ -98,7 +104,7 @@ def _plots(findings: Findings) -> Mapping[str, Any]:
         "pairs": worst_pairs(truth, predictions.decided, findings.release.labels, labels),
         "min_pair_items": MIN_PAIR_ITEMS,
         "matrix_labels": len(labels),
-        "bins": every,
+        "min_bin_count": MIN_BIN_COUNT,
     }
 
 

@@ -32,6 +32,8 @@ _STYLE: dict[Any, Any] = {
     "font.size": 9.0,
     "axes.titlesize": 10.0,
     "axes.spines.top": False,
+    "lines.markersize": 4.0,
+    "lines.markeredgewidth": 0.8,
     "axes.spines.right": False,
     "axes.grid": True,
     "grid.color": _FAINT,
@@ -41,10 +43,14 @@ _STYLE: dict[Any, Any] = {
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK),
 }
 _CELL_IN = 0.235
+MIN_SIDE_IN = 2.0
+"""Of a heat map: beside less there would be no room for its scale and titles."""
 _MOST_ANNOTATED = 12
 """Labels of a heat map whose cells hold their number; with more it could not be read."""
 _LABEL_CHARS = 22
 _COLUMNS = 4
+MIN_BIN_COUNT = 10
+"""A bin of fewer confidences is a hollow mark beside the line: a share of three says nothing."""
 
 
 def reliability_plot(panels: Mapping[str, Reliability]) -> str:
@@ -115,7 +121,7 @@ def heat_map(values: NDArray[np.float64], names: Sequence[str], row_title: str, 
     with mpl.rc_context({**_STYLE, "axes.grid": False}):
         count = len(names)
         cell_in = _CELL_IN if count > _MOST_ANNOTATED else 2 * _CELL_IN
-        side_in = count * cell_in
+        side_in = max(MIN_SIDE_IN, count * cell_in)
         figure = Figure(figsize=(side_in + 3.0, side_in + 2.2), layout="constrained")
         axes = figure.subplots()
         top = max(0.05, float(np.nanmax(values, initial=0.0)))
@@ -159,9 +165,11 @@ def _reliability_axes(axes: Axes) -> None:
 
 
 def _reliability_line(axes: Axes, found: Reliability, colour: str, marker: str, name: str = "") -> None:
-    there = found.counts > 0
-    claimed, right = found.claimed[there] / found.counts[there], found.right[there] / found.counts[there]
-    axes.plot(claimed, right, color=colour, marker=marker, markersize=4, linewidth=1.4, label=name)
+    counts = np.maximum(1, found.counts)
+    claimed, right = found.claimed / counts, found.right / counts
+    many, few = found.counts >= MIN_BIN_COUNT, (found.counts > 0) & (found.counts < MIN_BIN_COUNT)
+    axes.plot(claimed[many], right[many], marker, color=colour, linestyle="-", linewidth=1.4, label=name)
+    axes.plot(claimed[few], right[few], marker, color=colour, markerfacecolor="none", clip_on=False)
 
 
 def _svg(figure: Figure) -> str:

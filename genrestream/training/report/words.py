@@ -3,7 +3,7 @@
 from genrestream.schemas.items import Item, text_fields_of
 
 TITLE_CHARS = 120
-EXCERPT_CHARS = 420
+EXCERPT_CHARS = 320
 
 
 def shortened(text: str, most_chars: int) -> str:
