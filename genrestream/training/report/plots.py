@@ -70,6 +70,7 @@ def reliability_plot(panels: Mapping[str, Reliability]) -> str:
             below.set_yscale("symlog", linthresh=10)
             below.set_yticks([0, *_tens(int(found.counts.max(initial=0)))])
             below.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+            below.minorticks_off()
             below.set_ylabel("count")
             below.set_xlabel("confidence")
         return _svg(figure)
@@ -160,8 +161,9 @@ def _annotate(axes: Axes, values: NDArray[np.float64], top: float) -> None:
 
 def _reliability_axes(axes: Axes) -> None:
     axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.8, linestyle=":")
-    axes.set_xlim(0, 1)
-    axes.set_ylim(0, 1)
+    # A little more than 0 to 1, so that no mark is cut.
+    axes.set_xlim(-0.03, 1.03)
+    axes.set_ylim(-0.03, 1.03)
 
 
 def _reliability_line(axes: Axes, found: Reliability, colour: str, marker: str, name: str = "") -> None:
@@ -169,7 +171,7 @@ def _reliability_line(axes: Axes, found: Reliability, colour: str, marker: str, 
     claimed, right = found.claimed / counts, found.right / counts
     many, few = found.counts >= MIN_BIN_COUNT, (found.counts > 0) & (found.counts < MIN_BIN_COUNT)
     axes.plot(claimed[many], right[many], marker, color=colour, linestyle="-", linewidth=1.4, label=name)
-    axes.plot(claimed[few], right[few], marker, color=colour, markerfacecolor="none", clip_on=False)
+    axes.plot(claimed[few], right[few], marker, color=colour, markerfacecolor="none")
 
 
 def _svg(figure: Figure) -> str:

@@ -22,7 +22,8 @@ from genrestream.schemas import Kind
 from tests.unit.training.made_set import make_set
 
 pytest.importorskip("torch")
-pytestmark = pytest.mark.training
+# matplotlib only warns when a plot has no room.
+pytestmark = [pytest.mark.training, pytest.mark.filterwarnings("error:constrained_layout")]
 
 from genrestream.training.catalogue import read_catalogue  # noqa: E402
 from genrestream.training.fit import FitSettings  # noqa: E402
