@@ -90,3 +90,14 @@ def interval(drawn: NDArray[np.float64]) -> tuple[float, float] | None:
         return None
     low, high = np.percentile(known, INTERVAL)
     return float(low), float(high)
+
+
+def interval_around(value: float, drawn: NDArray[np.float64]) -> tuple[float, float] | None:
+    """The 95 % interval of a figure between 0 and 1, with the spread of its draws [r] and their mean at it.
+
+    Draws lean: an item that is drawn twice stands beside itself, which lifts the average precision of rare
+    labels. With 200 labels the mean over them came out under its own interval.
+    """
+    known = drawn[~np.isnan(drawn)]
+    between = interval(known - known.mean() + value) if len(known) else None
+    return between and (max(0.0, between[0]), min(1.0, between[1]))

@@ -14,7 +14,7 @@ from genrestream.training.bootstrap import (
     drawn_micro_f1,
     drawn_share,
     group_draws,
-    interval,
+    interval_around,
     mean_of_known,
 )
 from genrestream.training.metrics import item_f1, label_average_precision, label_f1, top_k_hits
@@ -114,7 +114,5 @@ def _head(
 
 
 def _estimate(value: float | None, drawn: NDArray[np.float64]) -> Estimate:
-    between = interval(drawn)
-    if value is None or between is None:
-        return Estimate(value)
-    return Estimate(value, *between)
+    between = None if value is None else interval_around(value, drawn)
+    return Estimate(value) if between is None else Estimate(value, *between)

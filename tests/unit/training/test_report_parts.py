@@ -12,7 +12,7 @@ from PIL import Image
 from genrestream.repository import GRAPH, Repository, RepositoryError
 from genrestream.repository.layout import PAGE
 from genrestream.repository.versions import add_candidate
-from genrestream.training.bootstrap import drawn_share, group_draws, interval
+from genrestream.training.bootstrap import drawn_share, group_draws, interval, interval_around
 from genrestream.training.metrics import Predictions
 from genrestream.training.report.media import CLIP_S, short_clip, thumbnail
 from genrestream.training.report.mistakes import best_is_wrong, confidently_missed, confidently_wrong
@@ -67,7 +67,17 @@ def test_intervals_come_from_groups():
     drawn = drawn_share(group_draws(groups, 0), right, np.ones(100))
     assert set(np.round(drawn, 6)) == {0.0, 0.5, 1.0}
     assert interval(drawn) == (0.0, 1.0)
+    assert interval_around(0.5, drawn) == pytest.approx((0.0, 1.0), abs=0.05)
     assert interval(drawn_share(group_draws(groups, 0), right, np.zeros(100))) is None
+
+
+def test_the_interval_of_a_leaning_figure_holds_it():
+    """Draws from 0.60 to 0.70 of a figure of 0.55 say how far it spreads: 0.50 to 0.60, nearly; it
+    stays under 1."""
+    drawn = np.linspace(0.6, 0.7, 401)
+    assert interval_around(0.55, drawn) == pytest.approx((0.5025, 0.5975))
+    assert interval_around(0.99, drawn) == pytest.approx((0.9425, 1.0))
+    assert interval_around(0.5, np.full(400, np.nan)) is None
 
 
 def test_a_clip_is_six_seconds_of_the_middle():
