@@ -8,10 +8,10 @@ for (const table of document.querySelectorAll("table.sortable")) {
     const value = (row) => row.cells[column].dataset.v ?? row.cells[column].textContent.trim();
     const compare = (a, b) => {
       const [x, y] = [value(a), value(b)];
-      const numbers = x !== "" && y !== "" && !isNaN(x) && !isNaN(y);
-      return numbers ? x - y : x === "" || y === "" ? (x === "") - (y === "") : x.localeCompare(y);
+      if (x === "" || y === "") return (x === "") - (y === "");  // What is not known comes last either way.
+      return (rising ? 1 : -1) * (isNaN(x) || isNaN(y) ? x.localeCompare(y) : x - y);
     };
-    const rows = [...table.tBodies[0].rows].sort((a, b) => (rising ? compare(a, b) : compare(b, a)));
+    const rows = [...table.tBodies[0].rows].sort(compare);
     table.tBodies[0].append(...rows);
   }));
 }
