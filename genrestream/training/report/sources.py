@@ -85,9 +85,10 @@ def _training(
     request: TrainRequest, prepared: Prepared, embedded: EmbeddedItems, fitted: FittedHead
 ) -> Training:
     learnt = np.concatenate([prepared.split[fold] for fold in Fold if fold is not Fold.TEST])
-    asked = {
+    asked: dict[str, str | float] = {
         "sets": ", ".join(folder.name for folder in request.sets),
         "task": request.task,
+        "served_as": request.served_as,
         "encoders": request.encoders,
         "min_items": request.min_items,
         "aim": request.aim,
@@ -95,6 +96,8 @@ def _training(
         "taxonomy": request.taxonomy,
         "source": request.source,
     }
+    if prepared.features.hashed_text is not None:
+        asked["word_buckets"] = prepared.features.hashed_text.word_buckets
     fit = request.fit
     settings = {**asked, **{name: getattr(fit, name) for name in fit.__slots__}}
     return Training(
