@@ -113,7 +113,7 @@ def curves_plot(curves: Sequence[Mapping[str, Sequence[float]]]) -> str:
             axes.set_title(name)
             axes.set_xlabel("epoch")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-        grid[0].set_ylabel("loss an item, nats")
+        grid[0].set_ylabel("loss an item")
         return _svg(figure)
 
 

@@ -1,6 +1,5 @@
 """Where findings come from: a training that is about to be written, or a head judged on other items."""
 
-import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -104,9 +103,7 @@ def _training(
         curves=fitted.curves,
         split_items={fold: len(prepared.split[fold]) for fold in Fold},
         items_by_label=prepared.targets.has[learnt].sum(axis=0),
-        settings={
-            name: value if isinstance(value, str) else json.dumps(value) for name, value in settings.items()
-        },
+        settings={name: str(value) for name, value in settings.items()},
         left_out={
             "labels too rare to learn": prepared.targets.left_out,
             "items without labels for the task": prepared.catalogue.unlabelled,
