@@ -41,6 +41,15 @@ class AimName(StrEnum):
     PRECISION = "precision"
 
 
+class LossChoice(StrEnum):
+    """What the training makes small."""
+
+    BCE = "bce"
+    ASYMMETRIC = "asymmetric"
+    CLASS_BALANCED = "class-balanced"
+    DISTRIBUTION_BALANCED = "distribution-balanced"
+
+
 class Device(StrEnum):
     """Where heads are trained."""
 
@@ -82,6 +91,9 @@ def train(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the split and the training.")] = 0,
     epochs: Annotated[int, typer.Option(min=1, max=1000, help="At most; training stops early.")] = 16,
+    loss: Annotated[
+        LossChoice, typer.Option(help="What is made small; another than bce is used only if it beats bce.")
+    ] = LossChoice.BCE,
     device: Annotated[Device, typer.Option(help="Where the head is trained.")] = Device.AUTO,
     store: Store = EMBEDDINGS,
     as_json: Json = False,
@@ -93,6 +105,7 @@ def train(
     """
     with one_line_errors():
         from genrestream.training.fit import FitSettings  # noqa: PLC0415 - imports torch
+        from genrestream.training.losses import LossName  # noqa: PLC0415
         from genrestream.training.request import TrainRequest  # noqa: PLC0415
         from genrestream.training.thresholds import Aim  # noqa: PLC0415
         from genrestream.training.train import train as train_head  # noqa: PLC0415
@@ -111,7 +124,7 @@ def train(
             word_buckets=term_buckets,
             taxonomy=taxonomy,
             source=source,
-            fit=FitSettings(epochs=epochs, seed=seed, device=_device(device)),
+            fit=FitSettings(epochs=epochs, loss=LossName(loss), seed=seed, device=_device(device)),
         )
         with progress_bar() as bar:
             trained = train_head(request, reporter(bar))
@@ -198,6 +211,9 @@ def _show(trained: "Trained", models: Path) -> None:
     console.print(figures_table(title, rows))
     if len(evaluation.slices) > 1:
         console.print(figures_table("The head with some modalities only", evaluation.slices))
+    if trained.loss_trial.gate is not None:
+        fared = "is used, better than" if trained.loss_trial.gate.passed else "is not used, it does not beat"
+        console.print(f"the loss asked for {fared} {describe(trained.loss_trial.gate)}", highlight=False)
     for gate in release.gates:
         if not gate.passed:
             console.print(f"not passed: {describe(gate)}", highlight=False)
