@@ -36,7 +36,7 @@ it, film descriptions alone rise from .539 to .556 mean average precision and .7
 class SentenceEncoder(nn.Module):
     """int64 [b, t] to float32 [b, d] of length 1: each of the last layers' mean over what is not padding.
 
-    d is three times the transformer's width; all three parts have the same length.
+    d is three times the transformer's width, less if it has fewer layers; all parts have the same length.
     """
 
     def __init__(self, transformer: nn.Module, pad_id: int, *, token_types: bool) -> None:
@@ -51,10 +51,11 @@ class SentenceEncoder(nn.Module):
         more = {"token_type_ids": torch.zeros_like(token_ids)} if self.token_types else {}
         states = self.transformer(
             input_ids=token_ids, attention_mask=mask.to(torch.int64), output_hidden_states=True, **more
-        ).hidden_states[-LAYERS:]
+        ).hidden_states[1:][-LAYERS:]
         weights = mask.unsqueeze(-1).to(states[0].dtype)
         means = [(state * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0) for state in states]
-        return torch.cat([functional.normalize(mean, dim=1) for mean in means], dim=1) / len(means) ** 0.5
+        embedding: Tensor = torch.cat([functional.normalize(mean, dim=1) for mean in means], dim=1)
+        return embedding / len(means) ** 0.5
 
 
 def load_sentence_encoder(name_or_path: str, *, local: bool) -> tuple[SentenceEncoder, bytes]:
