@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,7 +56,7 @@ class SentenceEncoder(nn.Module):
         weights = mask.unsqueeze(-1).to(states[0].dtype)
         means = [(state * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0) for state in states]
         embedding: Tensor = torch.cat([functional.normalize(mean, dim=1) for mean in means], dim=1)
-        return embedding / len(means) ** 0.5
+        return embedding / math.sqrt(len(means))
 
 
 def load_sentence_encoder(name_or_path: str, *, local: bool) -> tuple[SentenceEncoder, bytes]:
