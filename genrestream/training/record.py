@@ -88,6 +88,8 @@ def report_file(
             "labels_left_out": targets.left_out,
             "unlabelled_items": prepared.catalogue.unlabelled,
             "unreadable_media": embedded.unreadable,
+            "near_duplicates_joined": prepared.clusters.counts(),
+            "frozen_split": prepared.frozen.counts() if prepared.frozen else None,
         }
     )
 

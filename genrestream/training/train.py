@@ -20,7 +20,7 @@ from genrestream.training.fit_head import FittedHead, fit_head
 from genrestream.training.golden_rows import golden_inputs
 from genrestream.training.head_rows import HeadRows
 from genrestream.training.loss_trial import LossTrial
-from genrestream.training.prepare import prepare
+from genrestream.training.prepare import Prepared, prepare
 from genrestream.training.record import REPORT, SPLIT, release_record, report_file, split_file
 from genrestream.training.request import Progress, TrainRequest
 from genrestream.training.rivals import measure_gates
@@ -34,10 +34,10 @@ class Trained:
 
     candidate: Candidate
     evaluation: Evaluation
+    prepared: Prepared
     loss_trial: LossTrial
-    labels_left_out: int
-    unlabelled: int
     unreadable: int
+    """Media that are named and could not be read."""
     seconds: dict[str, float]
     """By step."""
 
@@ -50,7 +50,7 @@ def train(request: TrainRequest, progress: Progress = lambda step, done, total: 
         RepositoryError, TaxonomyError, FeatureSetupError: as their modules say.
     """
     watch = _Watch()
-    prepared = prepare(request)
+    prepared = prepare(request, progress)
     targets, split, features = prepared.targets, prepared.split, prepared.features
     watch.lap("prepare")
 
@@ -93,16 +93,7 @@ def train(request: TrainRequest, progress: Progress = lambda step, done, total: 
     run = f"{release.created_at:%Y%m%dt%H%M%S}-{secrets.token_hex(3)}"
     candidate = add_candidate(request.models, run, files, release)
     watch.lap("export")
-    unlabelled = prepared.catalogue.unlabelled
-    return Trained(
-        candidate,
-        evaluation,
-        fitted.trial,
-        targets.left_out,
-        unlabelled,
-        embedded.unreadable,
-        watch.seconds,
-    )
+    return Trained(candidate, evaluation, prepared, fitted.trial, embedded.unreadable, watch.seconds)
 
 
 def _thresholds(
