@@ -97,7 +97,8 @@ def _each_in_one_fold(
         if fold is not others:
             parts = what.format(name=names[row])
             raise TrainingError(
-                f"{path}: {parts} is in {_both(others, fold)}, with the items {keys[other]} and {keys[row]}"
+                f"{path}: {parts} is in {_both(others, fold)}, with the items {keys[other]} and {keys[row]} "
+                "(without --split a new split is made)"
             )
     return {name: fold for name, (_, fold) in first.items()}
 

@@ -55,7 +55,8 @@ def media_hashes(
             recordings.append(content_hash(content, Modality.AUDIO) if content.audio else None)
             if picture is not None and picture not in kept:
                 new[picture] = example
-            progress(done, len(examples) + len(new))
+            if done % CHUNK_ITEMS == 0:
+                progress(done, len(examples) + len(new))
         contents, chosen = list(new), list(new.values())
         done = 0
         for hashes in _hashed_chunks(chosen):
@@ -65,6 +66,7 @@ def media_hashes(
                 kept.append([contents[place] for place in known], np.stack(list(known.values())))
             done += len(hashes)
             progress(len(examples) + done, len(examples) + len(new))
+        progress(len(examples) + done, len(examples) + done)
         return MediaHashes(kept.gather(pictures).astype(np.uint8), recordings)
 
 

@@ -47,16 +47,14 @@ def equal_texts(texts: Sequence[tuple[str, ...]]) -> list[list[int]]:
         return shingles(texts[row])
 
     rows: list[int] = []
-    keys: list[NDArray[np.uint64]] = []
+    keys = np.empty((len(texts), BANDS), np.uint64)
     for row, fields in enumerate(texts):
         found = shingles(fields)
         if len(found) >= MIN_SHINGLES:
+            keys[len(rows)] = band_keys(found)
             rows.append(row)
-            keys.append(band_keys(found))
-    if not rows:
-        return []
     classes = near_equal_classes(
-        np.stack(keys),
+        keys[: len(rows)],
         lambda one, other: jaccard(shingles_of(rows[one]), shingles_of(rows[other])) >= MIN_JACCARD,
     )
     return [[rows[member] for member in members] for members in classes]
