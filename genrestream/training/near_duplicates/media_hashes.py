@@ -1,9 +1,6 @@
 """The picture hash and the recording's content hash of each item; picture hashes are kept on disk."""
 
 import concurrent.futures
-import multiprocessing
-import os
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +11,7 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from genrestream.schemas.items import Modality
 from genrestream.training.catalogue import Example, content_hash, named_modalities, read_content
-from genrestream.training.embeddings import CHUNK_DEADLINE_S, CHUNK_ITEMS, CHUNKS_AHEAD, MAX_PROCESSES
-from genrestream.training.encode_chunk import start_process
+from genrestream.training.chunk_pool import CHUNK_DEADLINE_S, CHUNK_ITEMS, through_pool
 from genrestream.training.near_duplicates.pictures import HASH_BYTES, picture_hash
 from genrestream.training.vector_store import VectorStore
 from genrestream.workers.features.errors import MediaError
@@ -86,40 +82,21 @@ def _hash(example: Example) -> NDArray[np.uint8] | None:
 
 
 def _hashed_chunks(examples: Sequence[Example]) -> Iterator[_Hashes]:
-    """The hashes chunk by chunk, in order, computed in the pool that `embeddings` describes."""
-    if not examples:
-        return
-    processes = min(len(os.sched_getaffinity(0)), MAX_PROCESSES, -(-len(examples) // CHUNK_ITEMS))
-    context = multiprocessing.get_context("forkserver")
-    # The server of the first pool serves the embeddings' pool as well.
-    context.set_forkserver_preload([hash_chunk.__module__, start_process.__module__])
-    pool = ProcessPool(max_workers=processes, initializer=start_process, context=context)
-    ahead: deque[tuple[Sequence[Example], ProcessFuture[_Hashes]]] = deque()
-    try:
-        for start in range(0, len(examples), CHUNK_ITEMS):
-            chunk = examples[start : start + CHUNK_ITEMS]
-            ahead.append((chunk, _schedule(pool, chunk)))
-            if len(ahead) >= CHUNKS_AHEAD * processes:
-                yield _finish(pool, *ahead.popleft())
-        while ahead:
-            yield _finish(pool, *ahead.popleft())
-        pool.close()  # type: ignore[no-untyped-call]
-    finally:
-        if ahead or pool.active:
-            pool.stop()  # type: ignore[no-untyped-call]
-        pool.join()
+    """The hashes chunk by chunk, in order."""
+    return through_pool(examples, lambda pool, chunk: (chunk, _schedule(pool, chunk)), _finish)
 
 
 def _schedule(pool: ProcessPool, chunk: Sequence[Example]) -> "ProcessFuture[_Hashes]":
     return pool.schedule(hash_chunk, args=(chunk,), timeout=CHUNK_DEADLINE_S)
 
 
-def _finish(pool: ProcessPool, chunk: Sequence[Example], future: "ProcessFuture[_Hashes]") -> _Hashes:
+def _finish(pool: ProcessPool, pending: "tuple[Sequence[Example], ProcessFuture[_Hashes]]") -> _Hashes:
+    chunk, future = pending
     try:
         hashes: _Hashes = future.result()
     except (ProcessExpired, concurrent.futures.TimeoutError, TimeoutError, MemoryError):
         # A decoder died, hangs or takes too much memory on one picture: that one has no hash.
         if len(chunk) == 1:
             return [None]
-        return [_finish(pool, [example], _schedule(pool, [example]))[0] for example in chunk]
+        return [_finish(pool, ([example], _schedule(pool, [example])))[0] for example in chunk]
     return hashes
