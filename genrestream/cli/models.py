@@ -42,6 +42,15 @@ class AimName(StrEnum):
     PRECISION = "precision"
 
 
+class LossChoice(StrEnum):
+    """What the training makes small."""
+
+    BCE = "bce"
+    ASYMMETRIC = "asymmetric"
+    CLASS_BALANCED = "class-balanced"
+    DISTRIBUTION_BALANCED = "distribution-balanced"
+
+
 class Device(StrEnum):
     """Where heads are trained."""
 
@@ -83,17 +92,25 @@ def train(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the split and the training.")] = 0,
     epochs: Annotated[int, typer.Option(min=1, max=1000, help="At most; training stops early.")] = 16,
+    split: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The split.json of an earlier candidate or release, used again."),
+    ] = None,
+    loss: Annotated[
+        LossChoice, typer.Option(help="What is made small; another than bce is used only if it beats bce.")
+    ] = LossChoice.BCE,
     device: Annotated[Device, typer.Option(help="Where the head is trained.")] = Device.AUTO,
     store: Store = EMBEDDINGS,
     as_json: Json = False,
 ) -> None:
     """Train a head for one kind and task: a candidate, which `genrestream release` makes live.
 
-    Items are split by group. Embeddings are computed once and kept. A head that collapsed is an error, and
-    nothing is written then.
+    Items are split by group, and groups that share a near-duplicate stay together. Embeddings are computed
+    once and kept. A head that collapsed is an error, and nothing is written then.
     """
     with one_line_errors():
         from genrestream.training.fit import FitSettings  # noqa: PLC0415 - imports torch
+        from genrestream.training.losses import LossName  # noqa: PLC0415
         from genrestream.training.request import TrainRequest  # noqa: PLC0415
         from genrestream.training.thresholds import Aim  # noqa: PLC0415
         from genrestream.training.train import train as train_head  # noqa: PLC0415
@@ -112,7 +129,8 @@ def train(
             word_buckets=term_buckets,
             taxonomy=taxonomy,
             source=source,
-            fit=FitSettings(epochs=epochs, seed=seed, device=_device(device)),
+            split=split,
+            fit=FitSettings(epochs=epochs, loss=LossName(loss), seed=seed, device=_device(device)),
         )
         with progress_bar() as bar:
             trained = train_head(request, reporter(bar))
@@ -164,7 +182,8 @@ def evaluate(
         figures = {name: found.as_dict() for name, found in rows.items()}
         typer.echo(json.dumps({"head": head, "left_out": judgement.left_out, "figures": figures}))
         return
-    title = f"{head}, {judgement.head.items} items; {judgement.left_out} of its training left out"
+    left_out = f"{judgement.left_out} of its training or nearly the same left out"
+    title = f"{head}, {judgement.head.items} items; {left_out}"
     Console().print(figures_table(title, rows))
 
 
@@ -213,14 +232,24 @@ def _show(trained: "Trained", models: Path) -> None:
     console.print(figures_table(title, rows))
     if len(evaluation.slices) > 1:
         console.print(figures_table("The head with some modalities only", evaluation.slices))
+    if trained.loss_trial.gate is not None:
+        fared = "is used, better than" if trained.loss_trial.gate.passed else "is not used, it does not beat"
+        console.print(f"the loss asked for {fared} {describe(trained.loss_trial.gate)}", highlight=False)
     for gate in release.gates:
         if not gate.passed:
             console.print(f"not passed: {describe(gate)}", highlight=False)
+    clusters, frozen = trained.prepared.clusters, trained.prepared.frozen
     notes = {
-        "labels too rare to learn": trained.labels_left_out,
-        "items without labels for the task": trained.unlabelled,
+        "labels too rare to learn": trained.prepared.targets.left_out,
+        "items without labels for the task": trained.prepared.catalogue.unlabelled,
         "media that could not be read": trained.unreadable,
+        "items that the split does not name": frozen.not_named if frozen else 0,
+        "items of the split that the sets do not have": frozen.not_there if frozen else 0,
+        "contents that too many groups share, joined to nothing": clusters.left_apart,
     }
+    if clusters.joined:
+        joined = f"{clusters.joined_items} items in {clusters.joined} clusters"
+        console.print(f"near-duplicates joined over groups: {joined}", highlight=False)
     for what, count in notes.items():
         if count:
             console.print(f"{what}: {count}", highlight=False)
@@ -232,7 +261,7 @@ def _show(trained: "Trained", models: Path) -> None:
 
 
 def _as_object(trained: "Trained") -> dict[str, Any]:
-    evaluation = trained.evaluation
+    evaluation, prepared = trained.evaluation, trained.prepared
     return {
         "head": f"{trained.candidate.release.kind}-{trained.candidate.release.task}",
         "candidate": str(trained.candidate.directory),
@@ -242,8 +271,10 @@ def _as_object(trained: "Trained") -> dict[str, Any]:
         "baselines": {name: found.as_dict() for name, found in evaluation.baselines.items()},
         "slices": {name: found.as_dict() for name, found in evaluation.slices.items()},
         "gates": [gate.model_dump(mode="json") for gate in trained.candidate.release.gates],
-        "labels_left_out": trained.labels_left_out,
-        "unlabelled_items": trained.unlabelled,
+        "labels_left_out": prepared.targets.left_out,
+        "unlabelled_items": prepared.catalogue.unlabelled,
         "unreadable_media": trained.unreadable,
+        "near_duplicates_joined": prepared.clusters.counts(),
+        "frozen_split": prepared.frozen.counts() if prepared.frozen else None,
         "seconds": {name: round(value, 2) for name, value in trained.seconds.items()},
     }

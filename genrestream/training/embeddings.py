@@ -5,9 +5,6 @@ A run that was stopped goes on where it was: what is kept is not computed again.
 
 import concurrent.futures
 import hashlib
-import multiprocessing
-import os
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,16 +17,11 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 from genrestream.schemas.features import HashedTextFeatures
 from genrestream.schemas.items import Modality
 from genrestream.training.catalogue import Example, content_hash, named_modalities, read_content
-from genrestream.training.encode_chunk import Encoded, Encoder, Task, encode_chunk, start_process
+from genrestream.training.chunk_pool import CHUNK_DEADLINE_S, through_pool
+from genrestream.training.encode_chunk import Encoded, Encoder, Task, encode_chunk
 from genrestream.training.head_rows import MODALITIES, HeadRows, TermRows
 from genrestream.training.vector_store import VectorStore
 from genrestream.workers.features.content import HashedTerms
-
-CHUNK_ITEMS = 16
-CHUNK_DEADLINE_S = 300.0
-CHUNKS_AHEAD = 3
-"""Chunks scheduled a process: enough that none waits, few enough that memory stays small."""
-MAX_PROCESSES = 64
 
 NO_TERMS = HashedTerms(np.zeros(0, np.int32), np.zeros(0, np.float32))
 
@@ -114,23 +106,11 @@ def _encoded_chunks(
     examples: Sequence[Example], task: Task, stores: dict[Modality, VectorStore]
 ) -> Iterator[_Chunk]:
     """The chunks in order, each with the content hashes of its items and what is new about them."""
-    processes = min(len(os.sched_getaffinity(0)), MAX_PROCESSES, -(-len(examples) // CHUNK_ITEMS))
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["genrestream.training.encode_chunk"])
-    pool = ProcessPool(max_workers=max(1, processes), initializer=start_process, context=context)
-    ahead: deque[_Pending] = deque()
-    try:
-        for start in range(0, len(examples), CHUNK_ITEMS):
-            ahead.append(_schedule(pool, examples[start : start + CHUNK_ITEMS], task, stores))
-            if len(ahead) >= CHUNKS_AHEAD * processes:
-                yield _finish(pool, ahead.popleft(), task)
-        while ahead:
-            yield _finish(pool, ahead.popleft(), task)
-        pool.close()  # type: ignore[no-untyped-call]
-    finally:
-        if ahead or pool.active:
-            pool.stop()  # type: ignore[no-untyped-call]
-        pool.join()
+    return through_pool(
+        examples,
+        lambda pool, chunk: _schedule(pool, chunk, task, stores),
+        lambda pool, pending: _finish(pool, pending, task),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from genrestream.training.heads import (
     modality_of,
     prior_logits,
 )
+from genrestream.training.losses import Loss, LossName, make_loss
 
 BIAS_RATE = 0.025
 """The biases' share of the rate: a bias feels every item with weight 1, a weight with its small input."""
@@ -51,8 +52,20 @@ class FitSettings:
     terms_inverse_decay: float = 10.0
     """scikit-learn's C: the decay is 1 / (C x items)."""
     embedding_inverse_decay: float = 2.0
+    loss: LossName = LossName.BCE
     device: str = "cpu"
     seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Lesson:
+    """What is taught, and how."""
+
+    rows: HeadRows
+    targets: NDArray[np.bool_]
+    """[all, l]"""
+    loss: Loss
+    settings: FitSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +102,7 @@ def cross_fit(
         TrainingError: the loss is no number.
     """
     count = int(parts.max()) + 1
+    lesson = _Lesson(rows, targets, make_loss(settings.loss, targets[which]), settings)
     prototype = _new_branches(rows, targets, which)
     held_out = np.zeros((len(which), len(prototype.names), targets.shape[1]), np.float32)
     epochs_done = [0] * count
@@ -104,7 +118,7 @@ def cross_fit(
             progress(sum(epochs_done), count * settings.epochs)
 
         left_out = which[parts == part]
-        curves = _fit_part(branches, rows, targets, which[parts != part], left_out, settings, report)
+        curves = _fit_part(branches, lesson, which[parts != part], left_out, report)
         held_out[parts == part] = branch_logits(branches, rows, left_out, settings)
         return curves
 
@@ -134,9 +148,10 @@ def fit_branches(
     Raises:
         TrainingError: the loss is no number.
     """
+    lesson = _Lesson(rows, targets, make_loss(settings.loss, targets[which]), settings)
     branches = _new_branches(rows, targets, which).to(settings.device)
     done = {}
-    for epoch in _epochs(branches, rows, targets, which, settings):
+    for epoch in _epochs(branches, lesson, which):
         for name in branches.names:
             if epoch == epochs[name]:
                 done[name] = copy.deepcopy(branches.by_name[name].state_dict())
@@ -165,47 +180,39 @@ def branch_logits(
 
 def _fit_part(
     branches: Branches,
-    rows: HeadRows,
-    targets: NDArray[np.bool_],
+    lesson: _Lesson,
     train: NDArray[np.int64],
     left_out: NDArray[np.int64],
-    settings: FitSettings,
     report: Callable[[int], None],
 ) -> dict[str, list[float]]:
     """Train in place; each branch ends as it was at its best epoch."""
     curves: dict[str, list[float]] = {name: [] for name in branches.names}
     best = {name: copy.deepcopy(branches.by_name[name].state_dict()) for name in branches.names}
-    for epoch in _epochs(branches, rows, targets, train, settings):
-        measured = _mean_losses(branches, rows, targets, left_out, settings)
+    for epoch in _epochs(branches, lesson, train):
+        measured = _mean_losses(branches, lesson, left_out)
         for name, value in zip(branches.names, measured, strict=True):
             if value < min(curves[name], default=float("inf")):
                 best[name] = copy.deepcopy(branches.by_name[name].state_dict())
             curves[name].append(value)
         report(epoch)
-        if all(_is_over(curve, settings.patience_epochs) for curve in curves.values()):
+        if all(_is_over(curve, lesson.settings.patience_epochs) for curve in curves.values()):
             break
     for name in branches.names:
         branches.by_name[name].load_state_dict(best[name])
-    report(settings.epochs)
+    report(lesson.settings.epochs)
     return curves
 
 
-def _epochs(
-    branches: Branches,
-    rows: HeadRows,
-    targets: NDArray[np.bool_],
-    train: NDArray[np.int64],
-    settings: FitSettings,
-) -> Iterator[int]:
+def _epochs(branches: Branches, lesson: _Lesson, train: NDArray[np.int64]) -> Iterator[int]:
     """Train in place; the number of each epoch that is done, from 1."""
+    settings = lesson.settings
     rng = np.random.default_rng(settings.seed)
     optimiser = _optimiser(branches, len(train), settings)
     schedule = _rise_and_fall(optimiser, settings.epochs * -(-len(train) // settings.batch_items))
     for epoch in range(1, settings.epochs + 1):
         branches.train()
         for batch in _in_batches(rng.permutation(train), settings.batch_items):
-            losses = _branch_losses(branches, rows, targets, batch, settings.device)
-            loss = losses.sum()
+            loss = _branch_losses(branches, lesson, batch).sum()
             if not torch.isfinite(loss):
                 raise TrainingError(f"the loss is {loss.item()} in epoch {epoch}: check the embeddings")
             optimiser.zero_grad()
@@ -219,33 +226,24 @@ def _is_over(curve: list[float], patience: int) -> bool:
     return len(curve) - 1 - int(np.argmin(curve)) >= patience
 
 
-def _branch_losses(
-    branches: Branches, rows: HeadRows, targets: NDArray[np.bool_], batch: NDArray[np.int64], device: str
-) -> Tensor:
-    """Binary cross-entropy of each branch over the items that have its modality, float32 [k]."""
-    logits = branches(*_inputs(rows, batch, device))
-    wanted = torch.from_numpy(targets[batch].astype(np.float32)).to(device)
-    mask = torch.from_numpy(_speaks(branches, rows, batch)).to(device)
-    losses = nn.functional.binary_cross_entropy_with_logits(
-        logits, wanted[:, None, :].expand_as(logits), reduction="none"
-    ).sum(dim=2)
+def _branch_losses(branches: Branches, lesson: _Lesson, batch: NDArray[np.int64]) -> Tensor:
+    """The loss of each branch, a mean over the items that have its modality, float32 [k]."""
+    device = lesson.settings.device
+    logits = branches(*_inputs(lesson.rows, batch, device))
+    wanted = torch.from_numpy(lesson.targets[batch].astype(np.float32)).to(device)
+    mask = torch.from_numpy(_speaks(branches, lesson.rows, batch)).to(device)
+    losses = lesson.loss(logits, wanted[:, None, :]).sum(dim=2)
     return (losses * mask).sum(dim=0) / mask.sum(dim=0).clamp_min(1.0)
 
 
-def _mean_losses(
-    branches: Branches,
-    rows: HeadRows,
-    targets: NDArray[np.bool_],
-    which: NDArray[np.int64],
-    settings: FitSettings,
-) -> list[float]:
+def _mean_losses(branches: Branches, lesson: _Lesson, which: NDArray[np.int64]) -> list[float]:
     branches.eval()
     sums = torch.zeros(len(branches.names))
     counts = torch.zeros(len(branches.names))
     with torch.no_grad():
-        for batch in _in_batches(which, settings.batch_items):
-            spoken = torch.from_numpy(_speaks(branches, rows, batch)).sum(dim=0)
-            sums += _branch_losses(branches, rows, targets, batch, settings.device).cpu() * spoken
+        for batch in _in_batches(which, lesson.settings.batch_items):
+            spoken = torch.from_numpy(_speaks(branches, lesson.rows, batch)).sum(dim=0)
+            sums += _branch_losses(branches, lesson, batch).cpu() * spoken
             counts += spoken
     means: list[float] = (sums / counts.clamp_min(1.0)).tolist()
     return means
@@ -303,7 +301,9 @@ def _optimiser(branches: Branches, items: int, settings: FitSettings) -> torch.o
 
 def _rise_and_fall(optimiser: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
     """One cycle (Smith & Topin 2017, arXiv:1708.07120): up over the first tenth, down by a cosine."""
+    # With fewer than two steps upwards the cycle divides by zero.
+    upwards = max(0.1, 2.0 / (steps + 1))
     rates = [group["lr"] for group in optimiser.param_groups]
     return torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=rates, total_steps=steps + 1, pct_start=0.1, cycle_momentum=False
+        optimiser, max_lr=rates, total_steps=steps + 1, pct_start=upwards, cycle_momentum=False
     )

@@ -6,7 +6,7 @@ quarter more than any part of the cross-fit saw (as scikit-learn's CalibratedCla
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from genrestream.schemas.items import Modality
 from genrestream.training.calibrate import calibrate
 from genrestream.training.export import round_tables
-from genrestream.training.fit import FitSettings, Progress, branch_logits, cross_fit, fit_branches
+from genrestream.training.fit import FitSettings, Progress, branch_logits, fit_branches
 from genrestream.training.fuse import fit_gate
 from genrestream.training.head_rows import HeadRows
 from genrestream.training.heads import FusedHead, Gate
+from genrestream.training.loss_trial import LossTrial, try_loss
+from genrestream.training.losses import LossName
 from genrestream.training.split import Fold, Split, assign_groups
 
 CROSS_FIT_PARTS = 5
@@ -32,8 +34,8 @@ class FittedHead:
     logits: NDArray[np.float32]
     """[n, k, l], each item's from branches that never saw it: in the test fold from those served, elsewhere
     from the cross-fit's."""
-    curves: list[dict[str, list[float]]]
-    """Of each part of the cross-fit and branch, the loss on what it left out, epoch by epoch."""
+    trial: LossTrial
+    """The cross-fit, with the loss that was used."""
 
     @property
     def modalities(self) -> tuple[Modality, ...]:
@@ -66,26 +68,30 @@ def fit_head(
         TrainingError: there are too few groups, or the loss is no number.
     """
     train, calibration, test = split[Fold.TRAIN], split[Fold.CALIBRATION], split[Fold.TEST]
-    learnt = np.sort(np.concatenate([train, calibration, split[Fold.THRESHOLD]]))
+    learnt = split.without(Fold.TEST)
     shares = [1.0] * CROSS_FIT_PARTS
     parts = assign_groups(targets[learnt], [groups[row] for row in learnt], shares, settings.seed)
-    total = (CROSS_FIT_PARTS + 1) * settings.epochs
-    crossed = cross_fit(rows, targets, learnt, parts, settings, lambda done, _: progress(done, total))
+    rounds = CROSS_FIT_PARTS * settings.epochs
+    rounds *= 1 if settings.loss is LossName.BCE else 2
+    total = rounds + settings.epochs
+    trial = try_loss(
+        rows, targets, learnt, parts, train, groups, settings, lambda done, _: progress(done, total)
+    )
+    crossed = trial.crossed
     logits = np.zeros((len(rows), len(crossed.names), targets.shape[1]), np.float32)
     logits[learnt] = crossed.held_out_logits
     gate = fit_gate(crossed.names, logits[train], rows.presence[train], targets[train], settings.seed)
     gate = calibrate(gate, logits[calibration], rows.presence[calibration], targets[calibration])
 
-    before = CROSS_FIT_PARTS * settings.epochs
     branches = fit_branches(
         rows,
         targets,
         learnt,
         crossed.best_epochs,
-        settings,
-        lambda done, _: progress(before + done, total),
+        replace(settings, loss=trial.loss),
+        lambda done, _: progress(rounds + done, total),
     )
     head = FusedHead(branches, gate)
     round_tables(head)
     logits[test] = branch_logits(branches, rows, test, settings)
-    return FittedHead(head, logits, crossed.curves)
+    return FittedHead(head, logits, trial)

@@ -1,6 +1,5 @@
 """A released head, or a candidate, measured on catalogue sets through its served graph."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +19,10 @@ from genrestream.training.embeddings import embed
 from genrestream.training.encode_chunk import Encoder
 from genrestream.training.errors import TrainingError
 from genrestream.training.evaluate import Slice, predict_slices, slice_figures
+from genrestream.training.frozen_split import read_folds
 from genrestream.training.head_rows import HeadRows
 from genrestream.training.metrics import Figures, Predictions, decide, measure_decided
+from genrestream.training.near_duplicates import find_clusters
 from genrestream.training.record import SPLIT
 from genrestream.training.split import Fold
 
@@ -38,9 +39,11 @@ class Judgement:
     slices: dict[str, Figures]
     all_zeros: Figures
     left_out: int
-    """Items of the sets that the head was trained, calibrated or tuned on."""
+    """Items of the sets that the head was trained, calibrated or tuned on, and the rest of their clusters."""
     examples: list[Example]
     """The items measured on, n."""
+    groups: list[str]
+    """Of each item, over near-duplicates."""
     rows: HeadRows
     truth: NDArray[np.bool_]
     """[n, l]"""
@@ -68,7 +71,8 @@ def judge(
         RepositoryError, TaxonomyError: as their modules say.
     """
     catalogue = read_catalogue(sets, release.kind, task)
-    rows_unseen = unseen(catalogue.examples, directory)
+    clusters = find_clusters(catalogue.examples, store).names
+    rows_unseen = unseen(catalogue.examples, clusters, directory)
     if not len(rows_unseen):
         raise TrainingError("the head was trained on every item of these sets; nothing is left to measure on")
     examples = [catalogue.examples[row] for row in rows_unseen]
@@ -93,6 +97,7 @@ def judge(
         all_zeros=measure_decided(truth, all_zeros(*truth.shape)),
         left_out=len(catalogue.examples) - len(examples),
         examples=examples,
+        groups=[clusters[row] for row in rows_unseen],
         rows=rows,
         truth=truth,
         predictions=predictions,
@@ -141,15 +146,22 @@ def encoders_of(repository: Repository, release: Release) -> list[Encoder]:
     ]
 
 
-def unseen(examples: Sequence[Example], directory: Path) -> NDArray[np.int64]:
-    """The rows that the head in `directory` never saw: of its test fold, or in none of its folds."""
+def unseen(examples: Sequence[Example], clusters: Sequence[str], directory: Path) -> NDArray[np.int64]:
+    """The rows that the head in `directory` never saw: of its test fold, or in none of its folds.
+
+    Nor did it see anything of their `clusters`, as far as it is among the examples.
+
+    Raises:
+        TrainingError: the split beside the head is damaged.
+    """
     path = directory / SPLIT
-    try:
-        folds: dict[str, list[str]] = json.loads(path.read_bytes()) if path.exists() else {}
-    except (OSError, ValueError) as error:
-        raise TrainingError(f"cannot read {path}: {error}") from error
-    seen = {key for fold, keys in folds.items() if fold != Fold.TEST for key in keys}
-    return np.array([row for row, example in enumerate(examples) if example.key not in seen], np.int64)
+    folds = read_folds(path) if path.exists() else {}
+    seen = {
+        cluster
+        for example, cluster in zip(examples, clusters, strict=True)
+        if folds.get(example.key, Fold.TEST) is not Fold.TEST
+    }
+    return np.array([row for row, cluster in enumerate(clusters) if cluster not in seen], np.int64)
 
 
 def _truth(labels_of_items: Sequence[tuple[str, ...]], release: Release) -> NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from genrestream.repository import Repository
 from genrestream.schemas.features import AudioFeatures, FeatureSpec, ImageFeatures, TextFeatures
@@ -11,7 +12,9 @@ from genrestream.training.catalogue import Catalogue, read_catalogue
 from genrestream.training.encode_chunk import Encoder
 from genrestream.training.encoder_choice import choose_encoders
 from genrestream.training.errors import TrainingError
-from genrestream.training.request import TrainRequest
+from genrestream.training.frozen_split import FrozenSplit, frozen_split
+from genrestream.training.near_duplicates import Clusters, find_clusters
+from genrestream.training.request import Progress, TrainRequest
 from genrestream.training.split import Fold, Split, split_by_group
 from genrestream.training.targets import Targets, make_targets
 from genrestream.training.terms_size import hashed_features
@@ -29,14 +32,17 @@ class Prepared:
     split: Split
     encoders: list[Encoder]
     features: FeatureSpec
+    clusters: Clusters
+    frozen: FrozenSplit | None
+    """The split that was used again."""
 
     @property
     def groups(self) -> list[str]:
-        """The group of each item."""
-        return [example.group for example in self.catalogue.examples]
+        """The group of each item, over near-duplicates: no two folds share one."""
+        return self.clusters.names
 
 
-def prepare(request: TrainRequest) -> Prepared:
+def prepare(request: TrainRequest, progress: Progress = lambda step, done, total: None) -> Prepared:
     """The plan for the request's sets.
 
     Raises:
@@ -45,13 +51,21 @@ def prepare(request: TrainRequest) -> Prepared:
     """
     catalogue = _mapped(read_catalogue(request.sets, request.kind, request.task), request)
     targets = make_targets([example.labels for example in catalogue.examples], request.min_items)
-    groups = [example.group for example in catalogue.examples]
-    split = split_by_group(targets.has, groups, request.fit.seed)
+    clusters = find_clusters(
+        catalogue.examples, request.store, lambda done, total: progress("near-duplicates", done, total)
+    )
+    frozen = None if request.split is None else _frozen(request.split, catalogue, clusters)
+    split = frozen.split if frozen else split_by_group(targets.has, clusters.names, request.fit.seed)
     targets = _learnable(targets, split, request.min_items)
     modalities = _modalities(catalogue)
     encoders = choose_encoders(Repository(request.models), request.encoders, modalities)
     features = _features(encoders, modalities, len(targets.labels), request.word_buckets)
-    return Prepared(catalogue, targets, split, encoders, features)
+    return Prepared(catalogue, targets, split, encoders, features, clusters, frozen)
+
+
+def _frozen(path: Path, catalogue: Catalogue, clusters: Clusters) -> FrozenSplit:
+    keys = [example.key for example in catalogue.examples]
+    return frozen_split(path, keys, [example.group for example in catalogue.examples], clusters.names)
 
 
 def _mapped(catalogue: Catalogue, request: TrainRequest) -> Catalogue:

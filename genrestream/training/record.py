@@ -80,7 +80,9 @@ def report_file(
             "test": evaluation.head.as_dict(),
             "baselines": {name: found.as_dict() for name, found in evaluation.baselines.items()},
             "slices": {name: found.as_dict() for name, found in evaluation.slices.items()},
-            "curves": fitted.curves,
+            "curves": fitted.trial.crossed.curves,
+            "loss": fitted.trial.loss,
+            "loss_gate": None if fitted.trial.gate is None else fitted.trial.gate.model_dump(mode="json"),
             "settings": asdict(request.fit),
             "versions": library_versions(),
             "split": {fold: len(prepared.split[fold]) for fold in Fold},
@@ -89,6 +91,8 @@ def report_file(
             "labels_left_out": targets.left_out,
             "unlabelled_items": prepared.catalogue.unlabelled,
             "unreadable_media": embedded.unreadable,
+            "near_duplicates_joined": prepared.clusters.counts(),
+            "frozen_split": prepared.frozen.counts() if prepared.frozen else None,
         }
     )
 

@@ -36,4 +36,6 @@ class TrainRequest:
     taxonomy: str = AS_GIVEN
     source: str = ""
     """Whose labels the taxonomy maps."""
+    split: Path | None = None
+    """A `split.json` whose folds are used again; None: a new split by the seed."""
     fit: FitSettings = field(default_factory=FitSettings)

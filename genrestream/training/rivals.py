@@ -72,7 +72,8 @@ def live_rival_of(request: TrainRequest, prepared: Prepared) -> LiveRival | None
         log.warning("%s cannot be compared with: %s", name, error)
         return None
     examples = [prepared.catalogue.examples[row] for row in prepared.split[Fold.TEST]]
-    rows = unseen(examples, directory)
+    never_seen = unseen(prepared.catalogue.examples, prepared.groups, directory)
+    rows = np.flatnonzero(np.isin(prepared.split[Fold.TEST], never_seen))
     labels = [label for label in prepared.targets.labels if label in release.labels]
     if len(rows) < MIN_SLICE_ITEMS or len(labels) < MIN_COMMON_LABELS:
         log.warning(

@@ -42,6 +42,11 @@ class Split:
     def __getitem__(self, fold: Fold) -> NDArray[np.int64]:
         return self.rows[fold]
 
+    def without(self, fold: Fold) -> NDArray[np.int64]:
+        """The item indices of all other folds, ascending."""
+        others = [rows for name, rows in self.rows.items() if name is not fold]
+        return np.sort(np.concatenate(others))
+
 
 def split_by_group(
     labels: NDArray[np.bool_], groups: Sequence[str], seed: int, shares: Mapping[Fold, float] = SHARES

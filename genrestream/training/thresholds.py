@@ -18,6 +18,10 @@ BELIEF = 1.0
 label that it hardly holds, must not decide alone."""
 
 
+MIN_ITEMS_GIVEN = 50
+"""A label with so many training items has to be given to some item: one that never is helps nobody."""
+
+
 class Aim(StrEnum):
     """What the thresholds are chosen for."""
 
@@ -44,6 +48,23 @@ def choose_thresholds(
     return np.array(
         [_precise(truth[:, label], confidences[:, label], precision_floor) for label in range(labels)]
     )
+
+
+def lowered_for_unused(
+    thresholds: NDArray[np.float64], truth: NDArray[np.bool_], confidences: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """The thresholds, lower for each label that has 50 items and that none of the items would be given.
+
+    `truth` [n, l] and `confidences` [n, l] are of all items outside the test fold, judged by branches that
+    never saw them. Such a label's threshold is then the best for its own F1, and its highest confidence at
+    most. Not for a precision floor, which would be broken.
+    """
+    given = decide(confidences, thresholds).any(axis=0)
+    lowered = thresholds.copy()
+    for label in np.flatnonzero(~given & (truth.sum(axis=0) >= MIN_ITEMS_GIVEN)):
+        best = _best_f1(truth[:, label], confidences[:, label])
+        lowered[label] = min(best, np.floor(1e4 * confidences[:, label].max()) / 1e4)
+    return lowered
 
 
 def _expected_micro_f1(

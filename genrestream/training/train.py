@@ -8,6 +8,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from genrestream.repository import GOLDEN, GRAPH, Candidate, add_candidate
 from genrestream.repository.golden import Golden, pack_golden
 from genrestream.repository.layout import PAGE
@@ -15,15 +18,17 @@ from genrestream.schemas.tensors import PRESENCE
 from genrestream.training.embeddings import embed
 from genrestream.training.evaluate import Evaluation, evaluate
 from genrestream.training.export import check_parity, export_head
-from genrestream.training.fit_head import fit_head
+from genrestream.training.fit_head import FittedHead, fit_head
 from genrestream.training.golden_rows import golden_inputs
-from genrestream.training.prepare import prepare
+from genrestream.training.head_rows import HeadRows
+from genrestream.training.loss_trial import LossTrial
+from genrestream.training.prepare import Prepared, prepare
 from genrestream.training.record import REPORT, SPLIT, release_record, report_file, split_file
 from genrestream.training.report.sources import training_page
 from genrestream.training.request import Progress, TrainRequest
 from genrestream.training.rivals import measure_gates
-from genrestream.training.split import Fold
-from genrestream.training.thresholds import choose_thresholds
+from genrestream.training.split import Fold, Split
+from genrestream.training.thresholds import Aim, choose_thresholds, lowered_for_unused
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +37,10 @@ class Trained:
 
     candidate: Candidate
     evaluation: Evaluation
-    labels_left_out: int
-    unlabelled: int
+    prepared: Prepared
+    loss_trial: LossTrial
     unreadable: int
+    """Media that are named and could not be read."""
     seconds: dict[str, float]
     """By step."""
 
@@ -52,7 +58,7 @@ def train(request: TrainRequest, progress: Progress = lambda step, done, total: 
         RepositoryError, TaxonomyError, FeatureSetupError: as their modules say.
     """
     watch = _Watch()
-    prepared = prepare(request)
+    prepared = prepare(request, progress)
     targets, split, features = prepared.targets, prepared.split, prepared.features
     watch.lap("prepare")
 
@@ -77,9 +83,7 @@ def train(request: TrainRequest, progress: Progress = lambda step, done, total: 
     )
     watch.lap("fit")
 
-    tuned = split[Fold.THRESHOLD]
-    confidences = fitted.predict(tuned, rows.presence[tuned])
-    thresholds = choose_thresholds(targets.has[tuned], confidences, request.aim, request.precision_floor)
+    thresholds = _thresholds(request, fitted, rows, targets.has, split)
     evaluation = evaluate(fitted, rows.presence, targets.has, split, thresholds, request.fit.seed)
     gates = measure_gates(request, prepared, evaluation)
     watch.lap("evaluate")
@@ -103,8 +107,19 @@ def train(request: TrainRequest, progress: Progress = lambda step, done, total: 
     run = f"{release.created_at:%Y%m%dt%H%M%S}-{secrets.token_hex(3)}"
     candidate = add_candidate(request.models, run, files, release)
     watch.lap("write")
-    unlabelled = prepared.catalogue.unlabelled
-    return Trained(candidate, evaluation, targets.left_out, unlabelled, embedded.unreadable, watch.seconds)
+    return Trained(candidate, evaluation, prepared, fitted.trial, embedded.unreadable, watch.seconds)
+
+
+def _thresholds(
+    request: TrainRequest, fitted: FittedHead, rows: HeadRows, has: NDArray[np.bool_], split: Split
+) -> NDArray[np.float64]:
+    tuned = split[Fold.THRESHOLD]
+    confidences = fitted.predict(tuned, rows.presence[tuned])
+    thresholds = choose_thresholds(has[tuned], confidences, request.aim, request.precision_floor)
+    if request.aim is Aim.PRECISION:
+        return thresholds
+    learnt = split.without(Fold.TEST)
+    return lowered_for_unused(thresholds, has[learnt], fitted.predict(learnt, rows.presence[learnt]))
 
 
 class _Watch:

@@ -150,9 +150,10 @@ def bert(tmp_path_factory, examples):
 
 
 def test_a_text_model_of_hugging_face(bert, tmp_path, examples):
-    """Its positions limit the tokens, its tokenizer neither cuts nor pads, embeddings have length 1."""
+    """Its positions limit the tokens, its tokenizer neither cuts nor pads, embeddings hold both layers and
+    have length 1."""
     one = built(Modality.TEXT, f"hf:{bert}", tmp_path, examples)
-    assert (one.record.model, one.record.embedding_dim) == ("text-tiny-bert", 32)
+    assert (one.record.model, one.record.embedding_dim) == ("text-tiny-bert", 2 * 32)
     assert one.record.features.max_tokens == 128
     folder = Repository(tmp_path).version_dir("text-tiny-bert", 1)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))

@@ -39,13 +39,13 @@ def quietly(what, done, total):
     [
         (
             efficientnet_lite0,
-            1280,
+            1280 + 2 * (24 + 40 + 80 + 112 + 192 + 320),
             4_000_000,
             ["difference from torch", "int8 cosine, least", "dimmed pictures found again"],
         ),
         (
             minilm,
-            384,
+            3 * 384,
             24_000_000,
             [
                 "difference from torch",

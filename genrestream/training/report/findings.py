@@ -44,6 +44,8 @@ class Findings:
     release: Release
     examples: Sequence[Example]
     """The items that it was measured on, n."""
+    groups: Sequence[str]
+    """Of each item: what the bootstrap draws as a whole."""
     presence: NDArray[np.float32]
     """[n, m]"""
     truth: NDArray[np.bool_]

@@ -58,7 +58,7 @@ def estimate(findings: Findings) -> Estimates:
     """The intervals of the head's figures and of each label's, over draws of whole groups."""
     truth, decided = findings.truth, findings.predictions.decided
     confidences = findings.predictions.confidences
-    draws = group_draws([example.group for example in findings.examples], findings.seed)
+    draws = group_draws(findings.groups, findings.seed)
     both = truth & decided
     precision = drawn_share(draws, both, decided)
     recall = drawn_share(draws, both, truth)

@@ -43,6 +43,7 @@ def training_page(
         Findings(
             release=release,
             examples=[prepared.catalogue.examples[row] for row in test],
+            groups=[prepared.groups[row] for row in test],
             presence=embedded.rows.presence[test],
             truth=prepared.targets.has[test],
             predictions=evaluation.predictions,
@@ -66,6 +67,7 @@ def judgement_page(repository: Repository, directory: Path, release: Release, ju
         Findings(
             release=release,
             examples=judgement.examples,
+            groups=judgement.groups,
             presence=judgement.rows.presence,
             truth=judgement.truth,
             predictions=judgement.predictions,
@@ -83,7 +85,7 @@ def judgement_page(repository: Repository, directory: Path, release: Release, ju
 def _training(
     request: TrainRequest, prepared: Prepared, embedded: EmbeddedItems, fitted: FittedHead
 ) -> Training:
-    learnt = np.concatenate([prepared.split[fold] for fold in Fold if fold is not Fold.TEST])
+    learnt = prepared.split.without(Fold.TEST)
     asked: dict[str, str | float] = {
         "sets": ", ".join(folder.name for folder in request.sets),
         "task": request.task,
@@ -100,7 +102,7 @@ def _training(
     fit = request.fit
     settings = {**asked, **{name: getattr(fit, name) for name in fit.__slots__}}
     return Training(
-        curves=fitted.curves,
+        curves=fitted.trial.crossed.curves,
         split_items={fold: len(prepared.split[fold]) for fold in Fold},
         items_by_label=prepared.targets.has[learnt].sum(axis=0),
         settings={name: str(value) for name, value in settings.items()},

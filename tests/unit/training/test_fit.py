@@ -109,3 +109,14 @@ def test_training_stops_early_and_keeps_the_best_epoch():
     for curves in crossed.curves:
         assert max(len(curve) for curve in curves.values()) < 200
         assert all(len(curve) - 1 - int(np.argmin(curve)) >= 2 for curve in curves.values())
+
+
+@pytest.mark.parametrize(("items", "epochs"), [(180, 3), (40, 1), (40, 2)])
+def test_few_steps_are_enough(items, epochs):
+    """Also where the rate's rise has one step or none: the weights move and stay numbers."""
+    rows, targets = make_rows(items)
+    some = dict.fromkeys(EPOCHS, epochs)
+    branches = fit_branches(rows, targets, np.arange(items), some, FitSettings(epochs=epochs))
+    weight = branches.by_name["text"].weight
+    assert torch.isfinite(weight).all()
+    assert weight.abs().max() > 0

@@ -238,6 +238,7 @@ def few_findings(request: TrainRequest, trained: Trained, items: int) -> Finding
     return Findings(
         release=trained.candidate.release,
         examples=examples,
+        groups=[example.group for example in examples],
         presence=presence,
         truth=truth,
         predictions=Predictions(confidences, decide(confidences, thresholds)),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from genrestream.training.metrics import decide, label_f1, micro_f1
-from genrestream.training.thresholds import Aim, choose_thresholds
+from genrestream.training.thresholds import Aim, choose_thresholds, lowered_for_unused
 
 RARE = (8.0, 3.0, 1.0)
 COMMON = (2.0, 1.0, 0.5)
@@ -59,3 +59,29 @@ def test_a_fold_without_a_label_does_not_give_it_away():
     thresholds = choose_thresholds(truth, confidences, Aim.PRECISION, 0.7)
     assert thresholds[0] < 0.3
     assert thresholds[1] == 0.7
+
+
+def test_a_label_with_fifty_items_is_given_to_some():
+    """Two labels that never reach the common threshold: the one with 60 items gets a threshold at which it
+    is given, the one with 40 keeps its own."""
+    rng = np.random.default_rng(6)
+    truth = np.zeros((1000, 3), np.bool_)
+    truth[:, 0] = rng.random(1000) < 0.6
+    truth[:60, 1] = True
+    truth[60:100, 2] = True
+    confidences = np.column_stack([np.where(truth[:, 0], 0.9, 0.5), *(rng.uniform(0.01, 0.2, (2, 1000)))])
+    confidences[truth[:, 1], 1] += 0.05
+    lowered = lowered_for_unused(np.full(3, 0.4), truth, confidences)
+    assert lowered[0] == 0.4
+    assert lowered[2] == 0.4
+    assert decide(confidences, lowered)[:, 1].any()
+    assert not decide(confidences, np.full(3, 0.4))[:, 1].any()
+
+
+def test_a_label_of_tiny_confidences_is_given_at_its_highest():
+    """Below the grid of thresholds, the highest confidence itself decides, rounded down as it is stored."""
+    truth = np.zeros((100, 2), np.bool_)
+    truth[:50, 1] = True
+    confidences = np.column_stack([np.full(100, 0.9), np.linspace(0.01, 0.030_07, 100)])
+    lowered = lowered_for_unused(np.full(2, 0.5), truth, confidences)
+    assert lowered.tolist() == [0.5, 0.03]

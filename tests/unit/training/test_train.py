@@ -73,7 +73,7 @@ def test_a_learnable_set_becomes_a_good_candidate(made, models, store):
     assert {encoder.model for encoder in release.encoders.values()} == {"text-starter", "image-starter"}
     assert sorted(release.labels) == ["Cooking", "Science", "Sports"]
     assert release.trained_on == {"shows": 300}
-    assert set(steps) == {"features and embeddings", "training"}
+    assert set(steps) == {"near-duplicates", "features and embeddings", "training"}
     directory = trained.candidate.directory
     golden = read_golden(directory / GOLDEN)
     assert len(np.unique(golden.inputs["presence"], axis=0)) == 3
