@@ -11,7 +11,7 @@ from torch import Tensor
 from genrestream.schemas.items import Modality
 from genrestream.training.fuse import rows_with
 from genrestream.training.head_rows import HeadRows
-from genrestream.training.metrics import Figures, measure
+from genrestream.training.metrics import Figures, Predictions, decide, measure_decided
 from genrestream.training.recipes.augment import augmented
 from genrestream.training.recipes.branches import BranchFeatures, new_encoder, new_head
 from genrestream.training.recipes.data import RecipeRows
@@ -20,6 +20,7 @@ from genrestream.training.recipes.loss import binary, categorical
 from genrestream.training.recipes.network import RecipeNetwork, embedding_dim
 from genrestream.training.recipes.spec import RecipeSpec, Vgg16
 from genrestream.training.request import TrainRequest
+from genrestream.training.set_figures import SetFigures, measure_sets
 from genrestream.training.split import Fold, Split
 from genrestream.training.thresholds import choose_thresholds
 
@@ -38,6 +39,8 @@ class FittedNetwork:
     curves: Curves
     test: Figures
     """On those test items that have all modalities of the recipe, so that networks compare."""
+    sets: SetFigures
+    """On the same items."""
 
     @property
     def name(self) -> str:
@@ -106,7 +109,10 @@ def _fit(
     thresholds = choose_thresholds(targets[tuned], confidences, request.aim, request.precision_floor)
     complete = test[rows_with(rows.presence[test], tuple(spec.branches))]
     found = predict(network, embedded, complete, embedded.presence[complete])
-    return FittedNetwork(network, embedded, thresholds, curves, measure(targets[complete], found, thresholds))
+    predictions = Predictions(found, decide(found, thresholds))
+    figures = measure_decided(targets[complete], predictions)
+    sets = measure_sets(targets[complete], predictions)
+    return FittedNetwork(network, embedded, thresholds, curves, figures, sets)
 
 
 def augmentation(spec: RecipeSpec) -> Augment:
