@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 RECIPE_HELP = (
     f"An earlier system, trained end to end: {', '.join(recipe_names())}, or a YAML file. "
-    "[default: our own head on frozen encoders]"
+    "Its file says what `--encoders` and `--epochs` say of our own heads. [default: our own head]"
 )
 
 
