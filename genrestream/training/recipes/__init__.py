@@ -2,8 +2,8 @@
 
 `spec` what a file may say · `branches` a branch's features and network · `words`, `raw_features`, `data`
 items to rows on disk · `network`, `vgg16`, `gru` the networks · `loss`, `augment`, `loop` the training loop ·
-`compare` each branch alone beside them all · `export` encoders and head as graphs · `train` the flow, to a
-candidate · `report`.
+`compare` each branch alone beside them all · `export`, `encoders` encoders and head as graphs · `train` the
+flow, to a candidate · `report`.
 
 A recipe is added in four steps:
 
