@@ -10,9 +10,10 @@ import typer
 from rich.console import Console
 
 from genrestream.cli import releasing, starter
-from genrestream.cli.figures import figures_table
+from genrestream.cli.figures import figures_table, sets_table
 from genrestream.cli.one_line import one_line_errors
 from genrestream.cli.progress import progress_bar, reporter
+from genrestream.cli.recipes import RECIPE_HELP, show_compared
 from genrestream.repository import Repository
 from genrestream.repository.atomic import write_atomically
 from genrestream.schemas import Kind
@@ -21,6 +22,7 @@ from genrestream.schemas.taxonomy import AS_GIVEN
 from genrestream.training.errors import TrainingError
 
 if TYPE_CHECKING:
+    from genrestream.training.request import TrainRequest
     from genrestream.training.train import Trained
 
 EMBEDDINGS = Path(".genrestream/embeddings")
@@ -100,6 +102,7 @@ def train(
         LossChoice, typer.Option(help="What is made small; another than bce is used only if it beats bce.")
     ] = LossChoice.BCE,
     device: Annotated[Device, typer.Option(help="Where the head is trained.")] = Device.AUTO,
+    recipe: Annotated[str | None, typer.Option(metavar="NAME|FILE.yaml", help=RECIPE_HELP)] = None,
     store: Store = EMBEDDINGS,
     as_json: Json = False,
 ) -> None:
@@ -132,12 +135,29 @@ def train(
             split=split,
             fit=FitSettings(epochs=epochs, loss=LossName(loss), seed=seed, device=_device(device)),
         )
-        with progress_bar() as bar:
-            trained = train_head(request, reporter(bar))
+        if recipe is None:
+            with progress_bar() as bar:
+                trained = train_head(request, reporter(bar))
+        else:
+            trained = _train_recipe(request, recipe)
     if as_json:
         typer.echo(json.dumps(_as_object(trained)))
     else:
         _show(trained, models)
+
+
+def _train_recipe(request: "TrainRequest", recipe: str) -> "Trained":
+    from genrestream.training.recipes.spec import load_recipe  # noqa: PLC0415
+    from genrestream.training.recipes.train import train_recipe  # noqa: PLC0415 - imports torch
+
+    spec = load_recipe(recipe)
+    Console(stderr=True).print(spec.describe(), highlight=False, soft_wrap=True)
+    for lacking in spec.not_yet:
+        Console(stderr=True).print(f"not there yet: {lacking}", highlight=False, soft_wrap=True)
+    with progress_bar() as bar:
+        trained = train_recipe(request, spec, reporter(bar))
+    show_compared(trained, Console(stderr=True))
+    return trained
 
 
 def evaluate(
@@ -180,11 +200,17 @@ def evaluate(
     rows = {"head": judgement.head, **judgement.slices, "all zeros": judgement.all_zeros}
     if as_json:
         figures = {name: found.as_dict() for name, found in rows.items()}
-        typer.echo(json.dumps({"head": head, "left_out": judgement.left_out, "figures": figures}))
+        shown = {"left_out": judgement.left_out, "unknown_labels": judgement.unknown_labels}
+        typer.echo(json.dumps({"head": head, **shown, "figures": figures, "sets": judgement.sets.as_dict()}))
         return
     left_out = f"{judgement.left_out} of its training or nearly the same left out"
     title = f"{head}, {judgement.head.items} items; {left_out}"
-    Console().print(figures_table(title, rows))
+    console = Console()
+    console.print(figures_table(title, rows))
+    console.print(sets_table("The sets of labels that items are given", {"head": judgement.sets}))
+    if judgement.unknown_labels:
+        unknown = ", ".join(judgement.unknown_labels)
+        console.print(f"labels that the source never gives, not measured: {unknown}", highlight=False)
 
 
 def _write(path: Path, page: bytes) -> None:
@@ -232,9 +258,9 @@ def _show(trained: "Trained", models: Path) -> None:
     console.print(figures_table(title, rows))
     if len(evaluation.slices) > 1:
         console.print(figures_table("The head with some modalities only", evaluation.slices))
-    if trained.loss_trial.gate is not None:
-        fared = "is used, better than" if trained.loss_trial.gate.passed else "is not used, it does not beat"
-        console.print(f"the loss asked for {fared} {describe(trained.loss_trial.gate)}", highlight=False)
+    if trained.loss_gate is not None:
+        fared = "is used, better than" if trained.loss_gate.passed else "is not used, it does not beat"
+        console.print(f"the loss asked for {fared} {describe(trained.loss_gate)}", highlight=False)
     for gate in release.gates:
         if not gate.passed:
             console.print(f"not passed: {describe(gate)}", highlight=False)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from genrestream.repository import GRAPH, Graph, Repository
 from genrestream.schemas.items import Modality
 from genrestream.schemas.releases import Release
-from genrestream.schemas.taxonomy import taxonomy
+from genrestream.schemas.taxonomy import Taxonomy, taxonomy
 from genrestream.schemas.tensors import CONFIDENCES, PRESENCE, TERM_IDS, TERM_WEIGHTS, embedding_input
 from genrestream.training.baselines import all_zeros
 from genrestream.training.catalogue import Example, read_catalogue
@@ -24,6 +24,7 @@ from genrestream.training.head_rows import HeadRows
 from genrestream.training.metrics import Figures, Predictions, decide, measure_decided
 from genrestream.training.near_duplicates import find_clusters
 from genrestream.training.record import SPLIT
+from genrestream.training.set_figures import SetFigures, measure_sets
 from genrestream.training.split import Fold
 
 BATCH_ITEMS = 32
@@ -38,6 +39,11 @@ class Judgement:
     head: Figures
     slices: dict[str, Figures]
     all_zeros: Figures
+    sets: SetFigures
+    labels: tuple[int, ...]
+    """The head's labels that were measured, by their place."""
+    unknown_labels: tuple[str, ...]
+    """Labels of the head that the source never gives; they are not measured."""
     left_out: int
     """Items of the sets that the head was trained, calibrated or tuned on, and the rest of their clusters."""
     examples: list[Example]
@@ -64,7 +70,8 @@ def judge(
 ) -> Judgement:
     """The head in `directory` on the items of the sets that its training never saw.
 
-    `task` is the key in `labels`; `source` says whose labels the release's taxonomy maps.
+    `task` is the key in `labels`; `source` says whose labels the release's taxonomy maps: it need not be the
+    one that the head was trained on, and labels that it never gives are not measured.
 
     Raises:
         TrainingError: no item is left to measure on.
@@ -81,19 +88,27 @@ def judge(
     rows = embed(examples, encoders, features.hashed_text, features.max_text_chars, store, progress).rows
     rules = taxonomy(release.taxonomy)
     truth = _truth([rules.map(source, example.labels) for example in examples], release)
+    given = rules.given_by(source) if isinstance(rules, Taxonomy) else frozenset(release.labels)
+    kept = [place for place, label in enumerate(release.labels) if label in given]
+    if not kept:
+        raise TrainingError(f"none of the head's labels is one that the source {source} gives")
+    truth = truth[:, kept]
     graph = Graph(directory / GRAPH)
 
     def predict(which: NDArray[np.int64], presence: NDArray[np.float32]) -> NDArray[np.float32]:
-        return predict_with(graph, release, rows, which, presence)
+        return predict_with(graph, release, rows, which, presence)[:, kept]
 
     everything = np.arange(len(examples))
-    thresholds = np.array(release.thresholds)
+    thresholds = np.array(release.thresholds)[kept]
     confidences = predict(everything, rows.presence)
     predictions = Predictions(confidences, decide(confidences, thresholds))
     parts = predict_slices(predict, everything, rows.presence, thresholds, release.modalities)
     return Judgement(
         head=measure_decided(truth, predictions),
         slices=slice_figures(parts, truth),
+        sets=measure_sets(truth, predictions),
+        labels=tuple(kept),
+        unknown_labels=tuple(label for label in release.labels if label not in given),
         all_zeros=measure_decided(truth, all_zeros(*truth.shape)),
         left_out=len(catalogue.examples) - len(examples),
         examples=examples,

@@ -1,7 +1,7 @@
 """Everything that is decided before anything is computed: labels, split, encoders, features."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from genrestream.repository import Repository
@@ -30,11 +30,11 @@ class Prepared:
     catalogue: Catalogue
     targets: Targets
     split: Split
-    encoders: list[Encoder]
-    features: FeatureSpec
     clusters: Clusters
     frozen: FrozenSplit | None
     """The split that was used again."""
+    encoders: Sequence[Encoder] = ()
+    features: FeatureSpec = field(default_factory=FeatureSpec)
 
     @property
     def groups(self) -> list[str]:
@@ -49,6 +49,20 @@ def prepare(request: TrainRequest, progress: Progress = lambda step, done, total
         TrainingError: the sets cannot be used, or an encoder is missing.
         RepositoryError, TaxonomyError: as their modules say.
     """
+    prepared = labelled(request, progress)
+    modalities = _modalities(prepared.catalogue)
+    encoders = choose_encoders(Repository(request.models), request.encoders, modalities)
+    features = _features(encoders, modalities, len(prepared.targets.labels), request.word_buckets)
+    return replace(prepared, encoders=encoders, features=features)
+
+
+def labelled(request: TrainRequest, progress: Progress = lambda step, done, total: None) -> Prepared:
+    """The items with their labels as the taxonomy has them, what is learnt of these, and the folds; no more.
+
+    Raises:
+        TrainingError: the sets cannot be used.
+        TaxonomyError: there is no such taxonomy or source.
+    """
     catalogue = _mapped(read_catalogue(request.sets, request.kind, request.task), request)
     targets = make_targets([example.labels for example in catalogue.examples], request.min_items)
     clusters = find_clusters(
@@ -56,11 +70,8 @@ def prepare(request: TrainRequest, progress: Progress = lambda step, done, total
     )
     frozen = None if request.split is None else _frozen(request.split, catalogue, clusters)
     split = frozen.split if frozen else split_by_group(targets.has, clusters.names, request.fit.seed)
-    targets = _learnable(targets, split, request.min_items)
-    modalities = _modalities(catalogue)
-    encoders = choose_encoders(Repository(request.models), request.encoders, modalities)
-    features = _features(encoders, modalities, len(targets.labels), request.word_buckets)
-    return Prepared(catalogue, targets, split, encoders, features, clusters, frozen)
+    learnt = _learnable(targets, split, request.min_items)
+    return Prepared(catalogue, learnt, split, clusters, frozen)
 
 
 def _frozen(path: Path, catalogue: Catalogue, clusters: Clusters) -> FrozenSplit:

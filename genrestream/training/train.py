@@ -5,7 +5,7 @@ Reads as the flow; each step is a module of its own.
 
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from genrestream.repository import GOLDEN, GRAPH, Candidate, add_candidate
 from genrestream.repository.golden import Golden, pack_golden
 from genrestream.repository.layout import PAGE
+from genrestream.schemas.releases import Gate
 from genrestream.schemas.tensors import PRESENCE
 from genrestream.training.embeddings import embed
 from genrestream.training.evaluate import Evaluation, evaluate
@@ -21,7 +22,6 @@ from genrestream.training.export import check_parity, export_head
 from genrestream.training.fit_head import FittedHead, fit_head
 from genrestream.training.golden_rows import golden_inputs
 from genrestream.training.head_rows import HeadRows
-from genrestream.training.loss_trial import LossTrial
 from genrestream.training.prepare import Prepared, prepare
 from genrestream.training.record import REPORT, SPLIT, release_record, report_file, split_file
 from genrestream.training.report.sources import training_page
@@ -38,11 +38,12 @@ class Trained:
     candidate: Candidate
     evaluation: Evaluation
     prepared: Prepared
-    loss_trial: LossTrial
     unreadable: int
     """Media that are named and could not be read."""
     seconds: dict[str, float]
     """By step."""
+    loss_gate: Gate | None = None
+    """How the loss that was asked for fared against binary cross-entropy, if it was another."""
 
     @property
     def page(self) -> Path:
@@ -57,7 +58,7 @@ def train(request: TrainRequest, progress: Progress = lambda step, done, total: 
         TrainingError: the sets or encoders cannot be used, or the head collapsed; nothing is written then.
         RepositoryError, TaxonomyError, FeatureSetupError: as their modules say.
     """
-    watch = _Watch()
+    watch = Watch()
     prepared = prepare(request, progress)
     targets, split, features = prepared.targets, prepared.split, prepared.features
     watch.lap("prepare")
@@ -91,10 +92,20 @@ def train(request: TrainRequest, progress: Progress = lambda step, done, total: 
     graph = export_head(fitted.head, len(targets.labels))
     inputs, chosen = golden_inputs(rows, split[Fold.TEST], features.hashed_text, fitted.modalities)
     golden = Golden(inputs, check_parity(graph, inputs, fitted.predict(chosen, inputs[PRESENCE])))
-    release = release_record(request, prepared, fitted, thresholds, evaluation, gates)
+    release = release_record(request, prepared, fitted.modalities, thresholds, evaluation, gates)
     watch.lap("export")
 
-    page = training_page(request, prepared, embedded, fitted, evaluation, release, graph)
+    page = training_page(
+        request,
+        prepared,
+        rows,
+        fitted.trial.crossed.curves,
+        asdict(request.fit),
+        embedded.unreadable,
+        evaluation,
+        release,
+        graph,
+    )
     watch.lap("report")
 
     files = {
@@ -107,7 +118,7 @@ def train(request: TrainRequest, progress: Progress = lambda step, done, total: 
     run = f"{release.created_at:%Y%m%dt%H%M%S}-{secrets.token_hex(3)}"
     candidate = add_candidate(request.models, run, files, release)
     watch.lap("write")
-    return Trained(candidate, evaluation, prepared, fitted.trial, embedded.unreadable, watch.seconds)
+    return Trained(candidate, evaluation, prepared, embedded.unreadable, watch.seconds, fitted.trial.gate)
 
 
 def _thresholds(
@@ -122,7 +133,7 @@ def _thresholds(
     return lowered_for_unused(thresholds, has[learnt], fitted.predict(learnt, rows.presence[learnt]))
 
 
-class _Watch:
+class Watch:
     """Seconds a step."""
 
     def __init__(self) -> None:
@@ -130,6 +141,7 @@ class _Watch:
         self._since = time.monotonic()
 
     def lap(self, step: str) -> None:
+        """Count the time since the last lap as the step's."""
         now = time.monotonic()
         self.seconds[step] = now - self._since
         self._since = now

@@ -33,7 +33,7 @@ TOP_LEVEL_FILES: dict[str, set[str]] = {
 STREAMING = {"faust", "aiokafka", "kafka", "redis", "tritonclient", "aiohttp"}
 TRAINING_ONLY = {
     *("torch", "torchvision", "torchaudio", "timm", "transformers", "torchmetrics"),
-    *("matplotlib", "jinja2"),
+    *("matplotlib", "jinja2", "simplemma"),
 }
 
 PURE_MIDDLE = [

@@ -1,5 +1,6 @@
 """Where findings come from: a training that is about to be written, or a head judged on other items."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -7,9 +8,8 @@ import numpy as np
 
 from genrestream.repository import GRAPH, Repository
 from genrestream.schemas.releases import Release
-from genrestream.training.embeddings import EmbeddedItems
 from genrestream.training.evaluate import Evaluation, Slice
-from genrestream.training.fit_head import FittedHead
+from genrestream.training.head_rows import HeadRows
 from genrestream.training.judge import Judgement, encoders_of
 from genrestream.training.prepare import Prepared
 from genrestream.training.report.costs import measure_costs
@@ -23,18 +23,23 @@ from genrestream.training.versions import library_versions
 def training_page(
     request: TrainRequest,
     prepared: Prepared,
-    embedded: EmbeddedItems,
-    fitted: FittedHead,
+    rows: HeadRows,
+    curves: Sequence[Mapping[str, Sequence[float]]],
+    fit: Mapping[str, object],
+    unreadable: int,
     evaluation: Evaluation,
     release: Release,
     graph: bytes,
 ) -> bytes:
-    """The page of a training, on its test fold; as UTF-8."""
+    """The page of a training, on its test fold, whose embeddings `rows` hold; as UTF-8.
+
+    `curves` are those of `Training`; `fit` are the settings of the fit, by name.
+    """
     test = prepared.split[Fold.TEST]
     with TemporaryDirectory() as folder:
         path = Path(folder) / GRAPH
         path.write_bytes(graph)
-        costs = measure_costs(path, release, embedded.rows, test, prepared.encoders)
+        costs = measure_costs(path, release, rows, test, prepared.encoders)
     # The slices' rows are those of all items; the page knows those of the test fold alone.
     place = np.full(len(prepared.targets.has), -1, np.int64)
     place[test] = np.arange(len(test))
@@ -44,7 +49,7 @@ def training_page(
             release=release,
             examples=[prepared.catalogue.examples[row] for row in test],
             groups=[prepared.groups[row] for row in test],
-            presence=embedded.rows.presence[test],
+            presence=rows.presence[test],
             truth=prepared.targets.has[test],
             predictions=evaluation.predictions,
             figures=evaluation.head,
@@ -54,7 +59,7 @@ def training_page(
             costs=costs,
             versions=library_versions(),
             seed=request.fit.seed,
-            training=_training(request, prepared, embedded, fitted),
+            training=_training(request, prepared, curves, fit, unreadable),
         )
     )
 
@@ -63,9 +68,15 @@ def judgement_page(repository: Repository, directory: Path, release: Release, ju
     """The page of a head on items that its training never saw; as UTF-8."""
     everything = np.arange(len(judgement.examples))
     encoders = encoders_of(repository, release)
+    measured = release.model_copy(
+        update={
+            "labels": tuple(release.labels[place] for place in judgement.labels),
+            "thresholds": tuple(release.thresholds[place] for place in judgement.labels),
+        }
+    )
     return render(
         Findings(
-            release=release,
+            release=measured,
             examples=judgement.examples,
             groups=judgement.groups,
             presence=judgement.rows.presence,
@@ -83,7 +94,11 @@ def judgement_page(repository: Repository, directory: Path, release: Release, ju
 
 
 def _training(
-    request: TrainRequest, prepared: Prepared, embedded: EmbeddedItems, fitted: FittedHead
+    request: TrainRequest,
+    prepared: Prepared,
+    curves: Sequence[Mapping[str, Sequence[float]]],
+    fit: Mapping[str, object],
+    unreadable: int,
 ) -> Training:
     learnt = prepared.split.without(Fold.TEST)
     asked: dict[str, str | float] = {
@@ -99,16 +114,15 @@ def _training(
     }
     if prepared.features.hashed_text is not None:
         asked["word_buckets"] = prepared.features.hashed_text.word_buckets
-    fit = request.fit
-    settings = {**asked, **{name: getattr(fit, name) for name in fit.__slots__}}
+    settings = {**asked, **fit}
     return Training(
-        curves=fitted.trial.crossed.curves,
+        curves=curves,
         split_items={fold: len(prepared.split[fold]) for fold in Fold},
         items_by_label=prepared.targets.has[learnt].sum(axis=0),
         settings={name: str(value) for name, value in settings.items()},
         left_out={
             "labels too rare to learn": prepared.targets.left_out,
             "items without labels for the task": prepared.catalogue.unlabelled,
-            "media that could not be read": embedded.unreadable,
+            "media that could not be read": unreadable,
         },
     )

@@ -1,0 +1,178 @@
+"""From catalogue sets to a recipe's candidate: features, training, comparison, evaluation, graphs.
+
+Reads as the flow; each step is a module of its own.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from genrestream.repository import GOLDEN, GRAPH, add_candidate
+from genrestream.repository.golden import Golden, pack_golden
+from genrestream.repository.layout import PAGE
+from genrestream.schemas.items import Modality, text_fields_of
+from genrestream.schemas.tensors import PRESENCE
+from genrestream.training.baselines import terms_alone
+from genrestream.training.embeddings import embed
+from genrestream.training.errors import TrainingError
+from genrestream.training.evaluate import evaluate_beside
+from genrestream.training.export import check_parity
+from genrestream.training.fit_head import fit_head
+from genrestream.training.golden_rows import golden_inputs
+from genrestream.training.metrics import Predictions
+from genrestream.training.prepare import MIN_MODALITY_ITEMS, Prepared, labelled
+from genrestream.training.recipes.branches import BranchFeatures, branch_features, feature_spec
+from genrestream.training.recipes.compare import FittedNetwork, fit_compared
+from genrestream.training.recipes.data import read_rows
+from genrestream.training.recipes.encoders import add_encoders, costs_ms, encoder_graphs
+from genrestream.training.recipes.export import export_fused_head
+from genrestream.training.recipes.report import Compared, recipe_report
+from genrestream.training.recipes.spec import RecipeSpec
+from genrestream.training.record import REPORT, SPLIT, release_record, split_file
+from genrestream.training.report.sources import training_page
+from genrestream.training.request import Progress, TrainRequest
+from genrestream.training.rivals import measure_gates
+from genrestream.training.split import Fold
+from genrestream.training.terms_size import hashed_features
+from genrestream.training.train import Trained, Watch
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedRecipe(Trained):
+    """A candidate, and its branches beside it."""
+
+    compared: tuple[Compared, ...] = ()
+    """Each branch alone where there are several, and last all together."""
+
+
+def train_recipe(
+    request: TrainRequest, spec: RecipeSpec, progress: Progress = lambda step, done, total: None
+) -> TrainedRecipe:
+    """A candidate in the repository, and its encoders as versions; better than the labels' frequencies.
+
+    Of `request.fit` the seed and the device count; all else of the fit is the recipe's.
+
+    Raises:
+        TrainingError: the sets or weights cannot be used, or the network collapsed; nothing is written then.
+        RepositoryError, TaxonomyError, FeatureSetupError: as their modules say.
+    """
+    watch = Watch()
+    prepared = labelled(request, progress)
+    catalogue, targets, split = prepared.catalogue, prepared.targets, prepared.split
+    _refuse_lacking(prepared, spec)
+    watch.lap("prepare")
+
+    features = _branches(prepared, spec)
+    prepared = replace(prepared, features=feature_spec(features))
+    with TemporaryDirectory() as files:
+        rows = read_rows(
+            catalogue.examples,
+            features,
+            prepared.features.max_text_chars,
+            Path(files),
+            request.store,
+            lambda done, total: progress("features", done, total),
+        )
+    watch.lap("features")
+
+    networks = fit_compared(request, spec, features, rows, targets.has, split, progress)
+    fitted = networks[-1]
+    watch.lap("fit")
+
+    evaluation = evaluate_beside(
+        words_alone(request, prepared, progress),
+        fitted.predict,
+        fitted.network.modalities,
+        fitted.embedded.presence,
+        targets.has,
+        split,
+        fitted.thresholds,
+    )
+    gates = measure_gates(request, prepared, evaluation)
+    watch.lap("evaluate")
+
+    graphs = encoder_graphs(fitted, features, rows, split[Fold.TEST])
+    costs = costs_ms(graphs, features, rows, split[Fold.TEST])
+    compared = tuple(Compared(found.name, found.test, found.curves, found.sets, costs) for found in networks)
+    head = export_fused_head(fitted.network.head, fitted.network.embedding_dims, len(targets.labels))
+    inputs, chosen = golden_inputs(fitted.embedded, split[Fold.TEST], None, fitted.network.modalities)
+    golden = Golden(inputs, check_parity(head, inputs, fitted.predict(chosen, inputs[PRESENCE])))
+    prepared = replace(prepared, encoders=add_encoders(request, spec, fitted, features, graphs))
+    release = release_record(
+        request, prepared, fitted.network.modalities, fitted.thresholds, evaluation, gates
+    )
+    watch.lap("export")
+
+    page = training_page(
+        request,
+        prepared,
+        fitted.embedded,
+        _curves(networks),
+        {"recipe": spec.name, **spec.fit.model_dump(), "seed": request.fit.seed},
+        rows.unreadable,
+        evaluation,
+        release,
+        head,
+    )
+    watch.lap("report")
+
+    files_of_head = {
+        GRAPH: head,
+        GOLDEN: pack_golden(golden),
+        SPLIT: split_file(prepared),
+        REPORT: recipe_report(request, prepared, spec, compared, evaluation, rows.unreadable),
+        PAGE: page,
+    }
+    run = f"{release.created_at:%Y%m%dt%H%M%S}-{secrets.token_hex(3)}"
+    candidate = add_candidate(request.models, run, files_of_head, release)
+    watch.lap("write")
+    return TrainedRecipe(candidate, evaluation, prepared, rows.unreadable, watch.seconds, compared=compared)
+
+
+def _curves(networks: Sequence[FittedNetwork]) -> list[dict[str, tuple[float, ...]]]:
+    """What the page shows: of each network, the loss in training and the one that stopped it."""
+    curves = {}
+    for found in networks:
+        curves[f"{found.name}, training"] = found.curves.train
+        curves[f"{found.name}, validation"] = found.curves.validation
+    return [curves]
+
+
+def words_alone(request: TrainRequest, prepared: Prepared, progress: Progress) -> Predictions | None:
+    """The linear TF-IDF model on the test fold, which every head has to beat; None where items lack texts."""
+    if prepared.catalogue.modalities()[Modality.TEXT] < MIN_MODALITY_ITEMS:
+        return None
+    targets, split = prepared.targets, prepared.split
+    hashed = hashed_features(len(targets.labels), request.word_buckets)
+    max_text_chars = prepared.features.max_text_chars
+    terms = embed(prepared.catalogue.examples, [], hashed, max_text_chars, request.store).rows
+    fitted = fit_head(
+        terms,
+        targets.has,
+        split,
+        prepared.groups,
+        request.fit,
+        lambda done, total: progress("training TF-IDF to compare with", done, total),
+    )
+    return terms_alone(fitted, terms.presence, targets.has, split, request.fit.seed)
+
+
+def _refuse_lacking(prepared: Prepared, spec: RecipeSpec) -> None:
+    counts = prepared.catalogue.modalities()
+    for modality in spec.branches:
+        if counts[modality] < MIN_MODALITY_ITEMS:
+            raise TrainingError(
+                f"{spec.name} needs {modality}, and {counts[modality]} items have it; "
+                f"at least {MIN_MODALITY_ITEMS} must"
+            )
+
+
+def _branches(prepared: Prepared, spec: RecipeSpec) -> dict[Modality, BranchFeatures]:
+    examples = prepared.catalogue.examples
+    texts = [text_fields_of(examples[row].item) for row in prepared.split[Fold.TRAIN]]
+    max_text_chars = prepared.features.max_text_chars
+    return {
+        modality: branch_features(branch, texts, max_text_chars) for modality, branch in spec.branches.items()
+    }

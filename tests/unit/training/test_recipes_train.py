@@ -1,0 +1,149 @@
+"""A recipe from a set to a candidate that is served like our own heads, in small."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from genrestream.cli.errors import CommandError
+from genrestream.cli.main import app
+from genrestream.repository import GOLDEN, GRAPH, Graph, Repository
+from genrestream.repository.golden import check_golden, read_golden
+from genrestream.schemas import Kind, Modality
+from genrestream.schemas.tensors import CONFIDENCES
+from tests.unit.training.made_set import make_set
+
+pytest.importorskip("torch")
+pytestmark = pytest.mark.training
+
+from genrestream.training.errors import TrainingError  # noqa: E402
+from genrestream.training.fit import FitSettings  # noqa: E402
+from genrestream.training.judge import judge  # noqa: E402
+from genrestream.training.recipes.spec import RecipeSpec, load_recipe  # noqa: E402
+from genrestream.training.recipes.train import TrainedRecipe, train_recipe  # noqa: E402
+from genrestream.training.request import TrainRequest  # noqa: E402
+
+ITEMS = 120
+
+
+def tiny(name: str = "podcast_vgg16_gru", epochs: int = 6) -> RecipeSpec:
+    """The recipe on 32 px and with a share of the channels, for seconds instead of minutes."""
+    given = load_recipe(name).model_dump()
+    given["branches"][Modality.IMAGE] |= {"width": 0.05, "image_px": 32, "embedding": 8}
+    if Modality.TEXT in given["branches"]:
+        given["branches"][Modality.TEXT] |= {"max_tokens": 16, "word_dim": 16, "hidden": 16, "dropout": 0.1}
+    given["fit"] |= {"epochs": epochs, "patience_epochs": epochs, "rate": 0.01, "batch_items": 16}
+    return RecipeSpec.model_validate(given)
+
+
+def request(made: Path, models: Path, seed: int = 0) -> TrainRequest:
+    """A recipe to be trained on the set, into the model repository."""
+    models.mkdir(parents=True, exist_ok=True)
+    settings = FitSettings(seed=seed, epochs=2)
+    store = made.parent / "store"
+    return TrainRequest(
+        [made], Kind.PODCAST, "genres", "genres", models, store, word_buckets=64, fit=settings
+    )
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_set(tmp_path_factory.mktemp("made") / "shows", ITEMS)
+
+
+@pytest.fixture(scope="module")
+def trained(made: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainedRecipe:
+    return train_recipe(request(made, tmp_path_factory.mktemp("models")), tiny())
+
+
+def test_a_recipe_becomes_a_candidate(trained):
+    """Its best label is mostly right, it hears text and pictures, the golden batch covers every subset of
+    them and passes, and the report compares each branch alone with both."""
+    release, directory = trained.candidate.release, trained.candidate.directory
+    assert trained.evaluation.head.top1 > 0.6
+    assert release.modalities == (Modality.TEXT, Modality.IMAGE)
+    golden = read_golden(directory / GOLDEN)
+    assert len(np.unique(golden.inputs["presence"], axis=0)) == 3
+    check_golden(golden, Graph(directory / GRAPH).run(golden.inputs, CONFIDENCES), "it")
+    report = json.loads((directory / "report.json").read_bytes())
+    assert report["compared"].keys() == {"text", "image", "text+image"}
+    assert all(len(found["curves"]["train"]) == 6 for found in report["compared"].values())
+    assert {gate.rival for gate in release.gates} == {"frequencies", "all zeros", "TF-IDF"}
+
+
+def test_served_graphs_say_what_pytorch_said(trained, made):
+    """Through features, encoders and head as a worker runs them, the test fold gets the very figures."""
+    repository = Repository(trained.candidate.directory.parents[2])
+    directory, release = trained.candidate.directory, trained.candidate.release
+    judged = judge(repository, directory, release, [made], "genres", made.parent / "judged")
+    figures = trained.evaluation.head.as_dict()
+    assert judged.head.as_dict() == pytest.approx(figures, abs=1e-4)
+
+
+def test_an_encoder_is_told_where_it_comes_from(trained):
+    """Both encoders are versions of models named after the recipe, with its set and the weights it began
+    from; the tokenizer lies beside the text encoder."""
+    repository = Repository(trained.candidate.directory.parents[2])
+    assert {record.model: record.source for record in repository.encoders()} == {
+        "image-podcast_vgg16_gru": "recipe podcast_vgg16_gru on shows, from the weights none",
+        "text-podcast_vgg16_gru": "recipe podcast_vgg16_gru on shows",
+    }
+    text = repository.encoder("text-podcast_vgg16_gru", 1)
+    tokenizer = repository.version_dir(text.model, 1) / text.features.tokenizer
+    assert hashlib.sha256(tokenizer.read_bytes()).hexdigest() == text.features.tokenizer_sha256
+
+
+def test_the_same_seed_gives_the_same_graphs(made, tmp_path):
+    """Encoder and head byte for byte; another seed gives others."""
+
+    def graphs(name: str, seed: int) -> list[bytes]:
+        done = train_recipe(request(made, tmp_path / name, seed), tiny("poster_vgg16", epochs=4))
+        encoder = Repository(tmp_path / name).version_dir("image-poster_vgg16", 1)
+        return [(folder / GRAPH).read_bytes() for folder in (encoder, done.candidate.directory)]
+
+    first, again, other = graphs("first", 1), graphs("again", 1), graphs("other", 2)
+    assert first == again
+    assert all(one != two for one, two in zip(first, other, strict=True))
+
+
+def test_a_recipe_that_cannot_learn_writes_nothing(made, tmp_path):
+    """Labels by chance are a collapse, items without pictures an error that counts them; neither leaves a
+    candidate or an encoder."""
+    noise = make_set(tmp_path / "noise", ITEMS, wrong=1.0, seed=4)
+    models = tmp_path / "models"
+    with pytest.raises(TrainingError, match=r"the head (collapsed|learnt nothing)"):
+        train_recipe(request(noise, models), tiny("poster_vgg16", epochs=2))
+    lines = [json.loads(line) for line in (made / "items.jsonl").read_text().splitlines()]
+    few = tmp_path / "few"
+    few.mkdir()
+    without = [{**line, "cover": None} if number > 30 else line for number, line in enumerate(lines)]
+    (few / "items.jsonl").write_text("".join(json.dumps(line) + "\n" for line in without))
+    with pytest.raises(TrainingError, match="poster_vgg16 needs image, and 20 items have it; at least 30"):
+        train_recipe(request(few, models), tiny("poster_vgg16"))
+    assert list(models.iterdir()) == []
+
+
+def test_the_command_line_names_recipes_and_their_faults(made, tmp_path):
+    """`--help` lists them; one that is not there, or a file that is wrong, is one line and no traceback."""
+    shown = CliRunner().invoke(app, ["train", "--help"], env={"COLUMNS": "200"})
+    assert "podcast_vgg16_gru, poster_vgg16" in shown.stdout
+    asked = [
+        "train",
+        str(made),
+        "--kind",
+        "podcast",
+        "--task",
+        "genres",
+        "--models",
+        str(tmp_path),
+        "--recipe",
+    ]
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("name: mine\n")
+    for recipe, message in (("nobody", "no recipe 'nobody'"), (str(wrong), "wrong.yaml: description: Field")):
+        result = CliRunner().invoke(app, [*asked, recipe])
+        assert isinstance(result.exception, CommandError)
+        assert message in str(result.exception)
