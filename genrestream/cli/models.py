@@ -13,6 +13,7 @@ from genrestream.cli import releasing, starter
 from genrestream.cli.figures import figures_table
 from genrestream.cli.one_line import one_line_errors
 from genrestream.cli.progress import progress_bar, reporter
+from genrestream.cli.recipes import RECIPE_HELP, show_compared
 from genrestream.repository import Repository
 from genrestream.schemas import Kind
 from genrestream.schemas.releases import Release
@@ -20,6 +21,7 @@ from genrestream.schemas.taxonomy import AS_GIVEN
 from genrestream.training.errors import TrainingError
 
 if TYPE_CHECKING:
+    from genrestream.training.request import TrainRequest
     from genrestream.training.train import Trained
 
 EMBEDDINGS = Path(".genrestream/embeddings")
@@ -83,6 +85,7 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="Of the split and the training.")] = 0,
     epochs: Annotated[int, typer.Option(min=1, max=1000, help="At most; training stops early.")] = 16,
     device: Annotated[Device, typer.Option(help="Where the head is trained.")] = Device.AUTO,
+    recipe: Annotated[str | None, typer.Option(metavar="NAME|FILE.yaml", help=RECIPE_HELP)] = None,
     store: Store = EMBEDDINGS,
     as_json: Json = False,
 ) -> None:
@@ -113,12 +116,29 @@ def train(
             source=source,
             fit=FitSettings(epochs=epochs, seed=seed, device=_device(device)),
         )
-        with progress_bar() as bar:
-            trained = train_head(request, reporter(bar))
+        if recipe is None:
+            with progress_bar() as bar:
+                trained = train_head(request, reporter(bar))
+        else:
+            trained = _train_recipe(request, recipe)
     if as_json:
         typer.echo(json.dumps(_as_object(trained)))
     else:
         _show(trained, models)
+
+
+def _train_recipe(request: "TrainRequest", recipe: str) -> "Trained":
+    from genrestream.training.recipes.spec import load_recipe  # noqa: PLC0415
+    from genrestream.training.recipes.train import train_recipe  # noqa: PLC0415 - imports torch
+
+    spec = load_recipe(recipe)
+    Console(stderr=True).print(spec.describe(), highlight=False, soft_wrap=True)
+    for lacking in spec.not_yet:
+        Console(stderr=True).print(f"not there yet: {lacking}", highlight=False, soft_wrap=True)
+    with progress_bar() as bar:
+        trained = train_recipe(request, spec, reporter(bar))
+    show_compared(trained, Console(stderr=True))
+    return trained
 
 
 def evaluate(

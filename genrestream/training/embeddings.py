@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,11 +70,11 @@ def embed(
     with ExitStack() as stack:
         stores = {
             encoder.record.modality: stack.enter_context(
-                VectorStore(store / _store_name(encoder, max_text_chars), encoder.record.embedding_dim)
+                VectorStore(store / store_name(encoder, max_text_chars), encoder.record.embedding_dim)
             )
             for encoder in encoders
         }
-        for chunk, chunk_hashes, encoded in _encoded_chunks(examples, task, stores):
+        for chunk, chunk_hashes, encoded in encoded_chunks(examples, task, stores):
             for modality, (which, vectors) in encoded.vectors.items():
                 contents = [content for row in which if (content := chunk_hashes[modality][row])]
                 stores[modality].append(contents, vectors)
@@ -99,7 +100,7 @@ def embed(
     return EmbeddedItems(rows, computed, unreadable)
 
 
-def _store_name(encoder: Encoder, max_text_chars: int) -> str:
+def store_name(encoder: Encoder, max_text_chars: int) -> str:
     """A name that changes with anything that changes the embeddings."""
     record = encoder.record
     parts = (record.features.model_dump_json(), sorted(record.checksums.items()), max_text_chars)
@@ -110,7 +111,7 @@ def _store_name(encoder: Encoder, max_text_chars: int) -> str:
 _Chunk = tuple[Sequence[Example], dict[Modality, list[bytes | None]], Encoded]
 
 
-def _encoded_chunks(
+def encoded_chunks(
     examples: Sequence[Example], task: Task, stores: dict[Modality, VectorStore]
 ) -> Iterator[_Chunk]:
     """The chunks in order, each with the content hashes of its items and what is new about them."""
@@ -169,7 +170,7 @@ def _finish(pool: ProcessPool, pending: _Pending, task: Task) -> _Chunk:
 
 def _one_by_one(pool: ProcessPool, pending: _Pending, task: Task) -> Encoded:
     """Each item by itself, and where that fails each of its modalities: the one that kills is left out."""
-    vectors: dict[Modality, tuple[list[int], list[NDArray[np.float32]]]] = {}
+    vectors: dict[Modality, tuple[list[int], list[NDArray[Any]]]] = {}
     terms: list[HashedTerms | None] = []
     unreadable = 0
     for row, (example, modalities) in enumerate(zip(pending.examples, pending.wanted, strict=True)):

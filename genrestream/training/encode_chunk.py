@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,10 @@ class Encoder:
     record: EncoderRecord
     directory: Path
 
+    def encode(self, tensors: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        """Embeddings float32 [n, d] of feature tensors without batch dimension."""
+        return run_encoder(self, tensors)
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -51,8 +56,8 @@ class Task:
 class Encoded:
     """A chunk's results."""
 
-    vectors: dict[Modality, tuple[list[int], NDArray[np.float32]]]
-    """Embeddings float32 [n, d] and which of the chunk's items they belong to."""
+    vectors: dict[Modality, tuple[list[int], NDArray[Any]]]
+    """Embeddings [n, d] and which of the chunk's items they belong to."""
     terms: list[HashedTerms | None]
     """Of each item; None without text."""
     unreadable: int
@@ -79,7 +84,7 @@ def encode_chunk(examples: Sequence[Example], wanted: Sequence[frozenset[Modalit
         tensors = {row: _tensor(extractions[row], encoder, wanted[row], task) for row in asked}
         given = {row: tensor for row, tensor in tensors.items() if tensor is not None}
         if given:
-            vectors[modality] = (list(given), run_encoder(encoder, list(given.values())))
+            vectors[modality] = (list(given), encoder.encode(list(given.values())))
         unreadable += len(asked) - len(given)
     return Encoded(vectors, [_terms(extraction, task) for extraction in extractions], unreadable)
 

@@ -77,21 +77,38 @@ def evaluate(
     Raises:
         TrainingError: the head collapsed.
     """
+    terms = terms_alone(fitted, presence, targets, split, seed)
+    return evaluate_beside(terms, fitted.predict, fitted.modalities, presence, targets, split, thresholds)
+
+
+def evaluate_beside(
+    terms: Predictions | None,
+    predict: Predict,
+    modalities: tuple[Modality, ...],
+    presence: NDArray[np.float32],
+    targets: NDArray[np.bool_],
+    split: Split,
+    thresholds: NDArray[np.floating],
+) -> Evaluation:
+    """Whatever `predict` asks on the test fold, beside the baselines; `terms` are those of words alone.
+
+    Raises:
+        TrainingError: the head collapsed.
+    """
     test, train = split[Fold.TEST], split[Fold.TRAIN]
     truth = targets[test]
-    confidences = fitted.predict(test, presence[test])
+    confidences = predict(test, presence[test])
     predictions = Predictions(confidences, decide(confidences, thresholds))
     rivals = {
         "frequencies": prior_only(targets[train], len(test)),
         "all zeros": all_zeros(*truth.shape),
     }
-    terms = terms_alone(fitted, presence, targets, split, seed)
     if terms is not None:
         rivals["TF-IDF"] = terms
     head = measure_decided(truth, predictions)
     baselines = {name: measure_decided(truth, rival) for name, rival in rivals.items()}
     refuse_collapsed(confidences, thresholds, head, baselines["frequencies"])
-    slices = measure_slices(fitted.predict, test, presence, targets, thresholds, fitted.modalities)
+    slices = measure_slices(predict, test, presence, targets, thresholds, modalities)
     return Evaluation(head, slices, baselines, predictions, rivals)
 
 

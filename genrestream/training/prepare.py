@@ -43,15 +43,25 @@ def prepare(request: TrainRequest) -> Prepared:
         TrainingError: the sets cannot be used, or an encoder is missing.
         RepositoryError, TaxonomyError: as their modules say.
     """
-    catalogue = _mapped(read_catalogue(request.sets, request.kind, request.task), request)
-    targets = make_targets([example.labels for example in catalogue.examples], request.min_items)
-    groups = [example.group for example in catalogue.examples]
-    split = split_by_group(targets.has, groups, request.fit.seed)
-    targets = _learnable(targets, split, request.min_items)
+    catalogue, targets, split = labelled(request)
     modalities = _modalities(catalogue)
     encoders = choose_encoders(Repository(request.models), request.encoders, modalities)
     features = _features(encoders, modalities, len(targets.labels), request.word_buckets)
     return Prepared(catalogue, targets, split, encoders, features)
+
+
+def labelled(request: TrainRequest) -> tuple[Catalogue, Targets, Split]:
+    """The items with their labels as the taxonomy has them, what is learnt of these, and the folds.
+
+    Raises:
+        TrainingError: the sets cannot be used.
+        TaxonomyError: there is no such taxonomy or source.
+    """
+    catalogue = _mapped(read_catalogue(request.sets, request.kind, request.task), request)
+    targets = make_targets([example.labels for example in catalogue.examples], request.min_items)
+    groups = [example.group for example in catalogue.examples]
+    split = split_by_group(targets.has, groups, request.fit.seed)
+    return catalogue, _learnable(targets, split, request.min_items), split
 
 
 def _mapped(catalogue: Catalogue, request: TrainRequest) -> Catalogue:

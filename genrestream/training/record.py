@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genrestream.schemas.items import Modality
 from genrestream.schemas.releases import EncoderReference, Gate, Release
 from genrestream.schemas.taxonomy import taxonomy
 from genrestream.training.embeddings import EmbeddedItems
@@ -24,7 +25,7 @@ SPLIT = "split.json"
 def release_record(
     request: TrainRequest,
     prepared: Prepared,
-    fitted: FittedHead,
+    modalities: tuple[Modality, ...],
     thresholds: NDArray[np.float64],
     evaluation: Evaluation,
     gates: tuple[Gate, ...],
@@ -50,7 +51,7 @@ def release_record(
             )
             for encoder in prepared.encoders
         },
-        modalities=fitted.modalities,
+        modalities=modalities,
         metrics={name: round(float(value), 4) for name, value in evaluation.head.as_dict().items()},
         trained_on=prepared.catalogue.items_of_set,
         gates=gates,

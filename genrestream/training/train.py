@@ -43,7 +43,7 @@ def train(request: TrainRequest, progress: Progress = lambda step, done, total: 
         TrainingError: the sets or encoders cannot be used, or the head collapsed; nothing is written then.
         RepositoryError, TaxonomyError, FeatureSetupError: as their modules say.
     """
-    watch = _Watch()
+    watch = Watch()
     prepared = prepare(request)
     targets, split, features = prepared.targets, prepared.split, prepared.features
     watch.lap("prepare")
@@ -79,7 +79,7 @@ def train(request: TrainRequest, progress: Progress = lambda step, done, total: 
     graph = export_head(fitted.head, len(targets.labels))
     inputs, chosen = golden_inputs(rows, split[Fold.TEST], features.hashed_text, fitted.modalities)
     golden = Golden(inputs, check_parity(graph, inputs, fitted.predict(chosen, inputs[PRESENCE])))
-    release = release_record(request, prepared, fitted, thresholds, evaluation, gates)
+    release = release_record(request, prepared, fitted.modalities, thresholds, evaluation, gates)
     files = {
         GRAPH: graph,
         GOLDEN: pack_golden(golden),
@@ -93,7 +93,7 @@ def train(request: TrainRequest, progress: Progress = lambda step, done, total: 
     return Trained(candidate, evaluation, targets.left_out, unlabelled, embedded.unreadable, watch.seconds)
 
 
-class _Watch:
+class Watch:
     """Seconds a step."""
 
     def __init__(self) -> None:
@@ -101,6 +101,7 @@ class _Watch:
         self._since = time.monotonic()
 
     def lap(self, step: str) -> None:
+        """Count the time since the last lap as the step's."""
         now = time.monotonic()
         self.seconds[step] = now - self._since
         self._since = now

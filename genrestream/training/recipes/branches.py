@@ -1,0 +1,82 @@
+"""A recipe's branches: which features each asks for, and its network."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from genrestream.repository import TOKENIZER
+from genrestream.schemas.features import AudioFeatures, FeatureSpec, ImageFeatures, TextFeatures
+from genrestream.schemas.items import Modality
+from genrestream.training.recipes.gru import GruEncoder
+from genrestream.training.recipes.network import FusedHead, LateFusion
+from genrestream.training.recipes.spec import Branch, Gru, RecipeSpec, Vgg16
+from genrestream.training.recipes.vgg16 import Vgg16Encoder, load_weights
+from genrestream.training.recipes.words import PAD_ID, word_tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class BranchFeatures:
+    """What a branch's encoder is fed with."""
+
+    features: ImageFeatures | TextFeatures | AudioFeatures
+    beside: Mapping[str, bytes] = field(default_factory=dict)
+    """Files beside the encoder's graph, such as the tokenizer."""
+    ids: int = 0
+    """Token ids that a text can have; 0 of other modalities."""
+
+
+def branch_features(branch: Branch, texts: Sequence[Sequence[str]], max_text_chars: int) -> BranchFeatures:
+    """The features of a branch; `texts` are the training items' fields, from which a vocabulary is made.
+
+    Raises:
+        TrainingError: the texts make no vocabulary.
+    """
+    match branch:
+        case Vgg16():
+            return BranchFeatures(ImageFeatures(height_px=branch.image_px, width_px=branch.image_px))
+        case Gru():
+            words = word_tokenizer(texts, branch, max_text_chars)
+            features = TextFeatures(
+                tokenizer=TOKENIZER,
+                tokenizer_sha256=hashlib.sha256(words.file).hexdigest(),
+                max_tokens=branch.max_tokens,
+                pad_id=PAD_ID,
+            )
+            return BranchFeatures(features, {TOKENIZER: words.file}, words.ids)
+
+
+def new_encoder(branch: Branch, features: BranchFeatures) -> nn.Module:
+    """The untrained encoder of a branch, with the weights that it names.
+
+    Raises:
+        TrainingError: the weights cannot be had, or do not fit.
+    """
+    match branch:
+        case Vgg16():
+            encoder = Vgg16Encoder(branch)
+            load_weights(encoder, branch)
+            return encoder
+        case Gru():
+            return GruEncoder(branch, features.ids)
+
+
+def new_head(spec: RecipeSpec, dims: Mapping[Modality, int], prior: NDArray[np.float32]) -> FusedHead:
+    """The untrained head over embeddings of the sizes `dims`; `prior` [l] are the labels' shares."""
+    match spec.fusion:
+        case "late":
+            return LateFusion(dims, prior, softmax=spec.labels == "softmax")
+
+
+def feature_spec(features: Mapping[Modality, BranchFeatures]) -> FeatureSpec:
+    """All that the recipe asks for, as a release states it."""
+    by_modality = {modality: found.features for modality, found in features.items()}
+    text, image, audio = (by_modality.get(modality) for modality in Modality)
+    return FeatureSpec(
+        text=text if isinstance(text, TextFeatures) else None,
+        image=image if isinstance(image, ImageFeatures) else None,
+        audio=audio if isinstance(audio, AudioFeatures) else None,
+    )

@@ -1,0 +1,205 @@
+"""The training loop of all recipes: epochs, batches, Adam, early stopping with the best weights kept.
+
+Legend: n items, b batch, l labels, m modalities.
+"""
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genrestream.schemas.items import Modality
+from genrestream.training.errors import TrainingError
+from genrestream.training.head_rows import MODALITIES, HeadRows
+from genrestream.training.recipes.data import RecipeRows
+from genrestream.training.recipes.loss import Loss
+from genrestream.training.recipes.network import RecipeNetwork
+from genrestream.training.recipes.spec import Fit
+
+Augment = Callable[[Mapping[Modality, Tensor], np.random.Generator], dict[Modality, Tensor]]
+"""A batch's inputs as training shows them."""
+Draw = Callable[[np.random.Generator], NDArray[np.int64]]
+"""The training items of one epoch, in the order in which they are shown."""
+Progress = Callable[[int, int], None]
+"""Called with batches done and batches at most; at the end with all done, however early that was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """Losses an item, epoch by epoch."""
+
+    train: tuple[float, ...]
+    validation: tuple[float, ...]
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch whose weights are kept, from 1: the first of the least validation loss."""
+        return 1 + int(np.argmin(self.validation))
+
+
+def shuffled(rows: NDArray[np.int64]) -> Draw:
+    """Every item once an epoch, in another order each time."""
+    return lambda rng: rng.permutation(rows)
+
+
+def fit_network(
+    network: RecipeNetwork,
+    rows: RecipeRows,
+    targets: NDArray[np.bool_],
+    draw: Draw,
+    validation: NDArray[np.int64],
+    loss_of: Loss,
+    fit: Fit,
+    augment: Augment,
+    seed: int,
+    device: str,
+    progress: Progress = lambda done, total: None,
+) -> Curves:
+    """Train the network in place for `targets` [n, l]; it ends with the weights of its best epoch.
+
+    `draw` says what an epoch shows; after each the loss on the rows `validation` is measured. The same seed
+    gives the same weights on the same machine.
+
+    Raises:
+        TrainingError: the loss is no number, or no item has anything that the network hears.
+    """
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    presence = rows.presence * _heard(network)
+    network.to(device)
+    optimiser = torch.optim.Adam(
+        [parameter for parameter in network.parameters() if parameter.requires_grad],
+        lr=fit.rate,
+        weight_decay=fit.weight_decay,
+    )
+    validation = _with_something(validation, presence)
+    train_losses: list[float] = []
+    validation_losses: list[float] = []
+    best, kept = math.inf, copy.deepcopy(network.state_dict())
+    for epoch in range(1, fit.epochs + 1):
+        network.train()
+        batches = list(in_batches(_with_something(draw(rng), presence), fit.batch_items))
+        total_loss = 0.0
+        for done, batch in enumerate(batches, start=1):
+            mask = _some_dropped(presence[batch], fit.modality_dropout, rng)
+            inputs = augment(rows.batch(batch, device), rng)
+            losses = loss_of(
+                network.log_shares(inputs, _tensor(mask, device)), _tensor(targets[batch], device)
+            )
+            loss = losses.mean()
+            if not torch.isfinite(loss):
+                raise TrainingError(
+                    f"the loss is {loss.item()} in epoch {epoch}: a fit.rate below {fit.rate:g} may help"
+                )
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            total_loss += float(losses.detach().sum())
+            progress((epoch - 1) * len(batches) + done, fit.epochs * len(batches))
+        train_losses.append(total_loss / sum(map(len, batches)))
+        validation_losses.append(mean_loss(network, rows, targets, validation, loss_of, fit, device))
+        if validation_losses[-1] < best:
+            best, kept = validation_losses[-1], copy.deepcopy(network.state_dict())
+        curves = Curves(tuple(train_losses), tuple(validation_losses))
+        if epoch - curves.best_epoch >= fit.patience_epochs:
+            break
+    progress(fit.epochs * len(batches), fit.epochs * len(batches))
+    if not math.isfinite(best):
+        raise TrainingError(f"the validation loss was never a number: {validation_losses[-1]}")
+    network.load_state_dict(kept)
+    network.eval()
+    return curves
+
+
+def mean_loss(
+    network: RecipeNetwork,
+    rows: RecipeRows,
+    targets: NDArray[np.bool_],
+    which: NDArray[np.int64],
+    loss_of: Loss,
+    fit: Fit,
+    device: str,
+) -> float:
+    """The loss an item of some rows, with nothing dropped or augmented."""
+    network.eval()
+    heard = _heard(network)
+    total = 0.0
+    with torch.no_grad():
+        for batch in in_batches(which, fit.batch_items):
+            mask = _tensor(rows.presence[batch] * heard, device)
+            shares = network.log_shares(rows.batch(batch, device), mask)
+            total += float(loss_of(shares, _tensor(targets[batch], device)).sum())
+    return total / len(which)
+
+
+def embed_rows(
+    network: RecipeNetwork,
+    rows: RecipeRows,
+    which: NDArray[np.int64],
+    batch_items: int,
+    device: str,
+) -> HeadRows:
+    """The trained encoders' embeddings of the rows `which`; all other rows are as if they had nothing."""
+    network.eval()
+    presence = np.zeros_like(rows.presence)
+    presence[which] = rows.presence[which] * _heard(network)
+    embeddings = {
+        modality: np.zeros((len(rows), dim), np.float32) for modality, dim in network.embedding_dims.items()
+    }
+    with torch.no_grad():
+        for batch in in_batches(which, batch_items):
+            found = network.embeddings(rows.batch(batch, device), _tensor(presence[batch], device))
+            for modality, values in found.items():
+                embeddings[modality][batch] = values.cpu().numpy()
+    return HeadRows(embeddings, None, presence)
+
+
+def predict(
+    network: RecipeNetwork, embedded: HeadRows, which: NDArray[np.int64], presence: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """The head's confidences float32 [b, l] for some embedded rows under a presence mask [b, m]."""
+    embeddings = {
+        modality: torch.from_numpy(values[which]) for modality, values in embedded.embeddings.items()
+    }
+    head = network.head.cpu().eval()
+    with torch.no_grad():
+        confidences: NDArray[np.float32] = head(embeddings, torch.from_numpy(presence)).numpy()
+    return confidences
+
+
+def in_batches(which: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
+    """The rows in order, in batches of at most `size` whose sizes differ by one at most."""
+    return iter(np.array_split(which, -(-len(which) // size)))
+
+
+def _with_something(which: NDArray[np.int64], presence: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Those of the rows that have a modality which the network hears."""
+    kept = which[presence[which].any(axis=1)]
+    if not len(kept):
+        raise TrainingError("none of the items has anything that this network hears")
+    return kept
+
+
+def _heard(network: RecipeNetwork) -> NDArray[np.float32]:
+    return np.array([modality in network.modalities for modality in MODALITIES], np.float32)
+
+
+def _some_dropped(
+    presence: NDArray[np.float32], share: float, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """The mask [b, m] with one modality left, by chance, to a share of the items that have several."""
+    if share == 0.0:
+        return presence
+    chance = rng.random(presence.shape) * presence
+    only = (chance == chance.max(axis=1, keepdims=True)).astype(np.float32) * presence
+    dropped = rng.random(len(presence)) < share
+    return np.where(dropped[:, None], only, presence)
+
+
+def _tensor(array: NDArray[np.bool_] | NDArray[np.float32], device: str) -> Tensor:
+    return torch.from_numpy(array.astype(np.float32)).to(device)
