@@ -6,19 +6,22 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from genrestream.schemas.items import Modality
 from genrestream.training.fuse import rows_with
 from genrestream.training.head_rows import HeadRows
 from genrestream.training.metrics import Figures, measure
 from genrestream.training.recipes.augment import augmented
+from genrestream.training.recipes.balance import balanced_draw, balanced_loss
 from genrestream.training.recipes.branches import BranchFeatures, new_encoder, new_head
 from genrestream.training.recipes.data import RecipeRows
-from genrestream.training.recipes.loop import Augment, Curves, embed_rows, fit_network, predict, shuffled
+from genrestream.training.recipes.loop import Augment, Curves, embed_rows, fit_network, predict
 from genrestream.training.recipes.loss import binary, categorical
+from genrestream.training.recipes.mfcc_cnn import MfccEncoder
 from genrestream.training.recipes.network import RecipeNetwork, embedding_dim
 from genrestream.training.recipes.spec import RecipeSpec, Vgg16
+from genrestream.training.recipes.warm_up import warm_up
 from genrestream.training.request import TrainRequest
 from genrestream.training.split import Fold, Split
 from genrestream.training.thresholds import choose_thresholds
@@ -83,18 +86,21 @@ def _fit(
     torch.manual_seed(request.fit.seed)
     train, tuned, test = split[Fold.TRAIN], split[Fold.THRESHOLD], split[Fold.TEST]
     encoders = {modality: new_encoder(spec.branches[modality], features[modality]) for modality in subset}
+    seed, device = request.fit.seed, request.fit.device
+    warm_up(encoders, spec.branches, rows, train, split[Fold.CALIBRATION], seed, device, progress)
     dims = {modality: embedding_dim(encoder) for modality, encoder in encoders.items()}
     network = RecipeNetwork(encoders, new_head(spec, dims, _prior(targets[train], spec)))
+    loss = categorical if spec.labels == "softmax" else binary
     step = f"training {'+'.join(subset)}"
     curves = fit_network(
         network,
         rows,
         targets,
-        shuffled(train),
+        balanced_draw(spec.balance, targets, train, request.fit.seed),
         split[Fold.CALIBRATION],
-        categorical if spec.labels == "softmax" else binary,
+        balanced_loss(spec.balance, loss, targets[train]),
         spec.fit,
-        augmentation(spec),
+        augmentation(spec, encoders),
         request.fit.seed,
         request.fit.device,
         lambda done, total: progress(step, done, total),
@@ -104,13 +110,15 @@ def _fit(
     network.cpu()
     confidences = predict(network, embedded, tuned, embedded.presence[tuned])
     thresholds = choose_thresholds(targets[tuned], confidences, request.aim, request.precision_floor)
+    if spec.threshold is not None:
+        thresholds = np.full(targets.shape[1], spec.threshold)
     complete = test[rows_with(rows.presence[test], tuple(spec.branches))]
     found = predict(network, embedded, complete, embedded.presence[complete])
     return FittedNetwork(network, embedded, thresholds, curves, measure(targets[complete], found, thresholds))
 
 
-def augmentation(spec: RecipeSpec) -> Augment:
-    """Pictures mirrored and turned as the recipe says; all else as it is."""
+def augmentation(spec: RecipeSpec, encoders: Mapping[Modality, nn.Module]) -> Augment:
+    """Pictures mirrored and turned as the recipe says, one sample of recordings by chance; texts as is."""
     branch = spec.branches.get(Modality.IMAGE)
 
     def show(inputs: Mapping[Modality, Tensor], rng: np.random.Generator) -> dict[Modality, Tensor]:
@@ -119,6 +127,9 @@ def augmentation(spec: RecipeSpec) -> Augment:
             shown[Modality.IMAGE] = augmented(
                 shown[Modality.IMAGE], rng, flip=branch.flip, rotation_deg=branch.rotation_deg
             )
+        encoder = encoders.get(Modality.AUDIO)
+        if isinstance(encoder, MfccEncoder) and Modality.AUDIO in shown:
+            shown[Modality.AUDIO] = encoder.one_sample(shown[Modality.AUDIO], rng)
         return shown
 
     return show

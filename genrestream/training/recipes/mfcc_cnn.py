@@ -1,18 +1,23 @@
-"""The network of an earlier production-music classifier: MFCCs of one second as a picture, a 2-D CNN.
+"""The encoder of an earlier production-music classifier: MFCCs of one second as a picture, a 2-D CNN.
 
-As it was published, and with each change that was tried on it: docs/collapse.md has the figures.
+As it was published it predicted nothing: docs/collapse.md has the figures, and what cures it.
 Legend: b batch, p patches, n samples of one second, f frames, g frames of a sample, m mel bands,
 k coefficients, d embedding size.
 """
 
-from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from genrestream.schemas.features import AudioFeatures
 from genrestream.training.recipes.mfcc import Mfcc
+from genrestream.training.recipes.spec_audio import MfccCnn
 
+SAMPLE_RATE_HZ, WINDOW_SAMPLES, HOP_SAMPLES = 44_100, 2_048, 512
+SAMPLE_FRAMES = SAMPLE_RATE_HZ // HOP_SAMPLES
+"""86: one second."""
 BLOCKS = (32, 64, 128)
 """Channels of the conv-pool blocks at width 1."""
 DENSE = 128
@@ -20,73 +25,71 @@ MIN_DEVIATION = 1e-3
 """Decibels: a coefficient that varies less, as in silence, is constant."""
 
 
-@dataclass(frozen=True, slots=True)
-class CnnShape:
-    """The sizes of the network and the two changes of its layers."""
-
-    mel_bands: int = 26
-    coefficients: int = 13
-    sample_frames: int = 86
-    """One second: 44,100 Hz / 512."""
-    width: float = 1.0
-    """Share of the channels and units."""
-    dropout: float = 0.5
-    standardise: bool = False
-    """Each coefficient to mean 0 and deviation 1 over the training items, by numbers kept in the graph."""
-    batch_norm: bool = False
-    """After each convolution."""
+def mfcc_features(spec: MfccCnn) -> AudioFeatures:
+    """Log-mel frames of the recording's middle as one patch, which the encoder cuts into samples."""
+    return AudioFeatures(
+        sample_rate_hz=SAMPLE_RATE_HZ,
+        window_samples=WINDOW_SAMPLES,
+        hop_samples=HOP_SAMPLES,
+        mel_bands=spec.mel_bands,
+        patch_frames=spec.middle_s * SAMPLE_FRAMES,
+        patches=1,
+        middle_s=spec.middle_s,
+    )
 
 
-class MfccCnn(nn.Module):
+class MfccEncoder(nn.Module):
     """Log-mel patches float32 [b, p, f, m] to embeddings float32 [b, d]: the mean over all samples.
 
-    Each patch is cut into samples of `sample_frames`; what is left over at its end is not heard.
+    Each patch is cut into samples; what is left over at its end is not heard.
     """
 
     mean: Tensor
     inverse_deviation: Tensor
 
-    def __init__(self, shape: CnnShape) -> None:
+    def __init__(self, spec: MfccCnn, sample_frames: int = SAMPLE_FRAMES) -> None:
+        """Raises ValueError when nothing of a sample is left after pooling."""
         super().__init__()
-        self.shape = shape
-        self.mfcc = Mfcc(shape.mel_bands, shape.coefficients)
-        self.register_buffer("mean", torch.zeros(shape.coefficients))
-        self.register_buffer("inverse_deviation", torch.ones(shape.coefficients))
-        channels = [1, *(scaled(block, shape.width) for block in BLOCKS)]
-        frames, coefficients = shape.sample_frames, shape.coefficients
-        blocks: list[nn.Module] = []
-        for before, after in pairwise(channels):
-            blocks.append(_conv_pool(before, after, shape.batch_norm))
-            frames, coefficients = frames // 2, coefficients // 2
-        if not frames * coefficients:
-            raise ValueError(f"samples of {shape.sample_frames} x {shape.coefficients} pool away to nothing")
-        self.embedding_dim = scaled(DENSE, shape.width)
-        self.blocks = nn.Sequential(*blocks)
-        self.dense = nn.Linear(channels[-1] * frames * coefficients, self.embedding_dim)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.sample_frames = sample_frames
+        self.embedding_dim = scaled(DENSE, spec.width)
+        self.mfcc = Mfcc(spec.mel_bands, spec.coefficients)
+        self.register_buffer("mean", torch.zeros(spec.coefficients))
+        self.register_buffer("inverse_deviation", torch.ones(spec.coefficients))
+        channels = [1, *(scaled(block, spec.width) for block in BLOCKS)]
+        pooled = (sample_frames >> len(BLOCKS)) * (spec.coefficients >> len(BLOCKS))
+        if not pooled:
+            raise ValueError(f"samples of {sample_frames} x {spec.coefficients} pool away to nothing")
+        self.blocks = nn.Sequential(
+            *(_conv_pool(before, after, spec.batch_norm) for before, after in pairwise(channels))
+        )
+        self.dense = nn.Linear(channels[-1] * pooled, self.embedding_dim)
+        self.dropout = nn.Dropout(spec.dropout)
         self.apply(glorot)
 
     def standardise(self, log_mel: Tensor) -> None:
-        """Take the coefficients' mean and deviation from training items float32 [..., m]."""
+        """Bring each coefficient to mean 0 and deviation 1 over training items float32 [..., m]."""
         with torch.no_grad():
-            frames = self.mfcc(log_mel).reshape(-1, self.shape.coefficients)
+            frames = self.mfcc(log_mel).reshape(-1, len(self.mean))
         deviation = frames.std(dim=0, correction=0)
         self.mean.copy_(frames.mean(dim=0))
         constant = deviation < MIN_DEVIATION
         self.inverse_deviation.copy_(torch.where(constant, 0.0, 1.0 / deviation.clamp_min(MIN_DEVIATION)))
 
-    def samples(self, log_mel: Tensor) -> Tensor:
-        """Embeddings float32 [n, d] of single samples float32 [n, g, m]."""
-        coefficients = (self.mfcc(log_mel) - self.mean) * self.inverse_deviation
-        maps = self.blocks(coefficients[:, None])
-        embedding: Tensor = self.dropout(torch.relu(self.dense(maps.flatten(1))))
-        return embedding
+    def one_sample(self, mel_patches: Tensor, rng: np.random.Generator) -> Tensor:
+        """One sample of each recording, by chance, as a patch of its own: float32 [b, 1, g, m]."""
+        b, p, f, m = mel_patches.shape
+        samples = cut(mel_patches, self.sample_frames).reshape(b, -1, self.sample_frames, m)
+        chosen = torch.from_numpy(rng.integers(0, p * (f // self.sample_frames), b))
+        return samples[torch.arange(b), chosen][:, None]
 
     def forward(self, mel_patches: Tensor) -> Tensor:
         """The embeddings of a batch of recordings."""
         patches, frames = mel_patches.shape[1:3]
-        count = patches * (frames // self.shape.sample_frames)
-        each = self.samples(cut(mel_patches, self.shape.sample_frames))
+        samples = cut(mel_patches, self.sample_frames)
+        coefficients = (self.mfcc(samples) - self.mean) * self.inverse_deviation
+        maps = self.blocks(coefficients[:, None])
+        each = self.dropout(torch.relu(self.dense(maps.flatten(1))))
+        count = patches * (frames // self.sample_frames)
         mean: Tensor = each.reshape(-1, count, self.embedding_dim).mean(dim=1)
         return mean
 

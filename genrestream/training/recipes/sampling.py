@@ -8,20 +8,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from genrestream.schemas.taxonomy import merge_tail
-
 # The smoothing of the re-balancing weight for VOC-MLT in Wu et al. 2020: floor, steepness, middle.
 FLOOR, STEEPNESS, MIDDLE = 0.1, 10.0, 0.3
-
-
-def merge_rare(labels_of_items: list[tuple[str, ...]], keep: int, others: str) -> list[tuple[str, ...]]:
-    """Each item's labels with all but the `keep` most frequent called `others`, each once."""
-    counts: dict[str, int] = {}
-    for labels in labels_of_items:
-        for label in labels:
-            counts[label] = counts.get(label, 0) + 1
-    merged = merge_tail(counts, keep, others)
-    return [tuple(dict.fromkeys(merged[label] for label in labels)) for labels in labels_of_items]
 
 
 def class_aware_shares(has: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -36,31 +24,34 @@ def class_aware_shares(has: NDArray[np.bool_]) -> NDArray[np.float64]:
     return shares
 
 
-def rebalancing_weights(has: NDArray[np.bool_]) -> NDArray[np.float32]:
+def rebalancing_weights(has: NDArray[np.bool_], counts: NDArray[np.integer]) -> NDArray[np.float32]:
     """The weight of each label in each item's loss, float32 [n, l], from 0.1 to 1.1.
 
-    Drawing by label draws an item with several labels for each of them. The weight takes back what a label
-    was drawn for another's sake: its own share of the draws over the item's, smoothed (Wu et al. 2020, 3.1).
+    `counts` [l] are the labels' items in training. Drawing by label draws an item with several labels for
+    each of them. The weight takes back what a label was drawn for another's sake: its own share of the draws
+    over the item's, smoothed (Wu et al. 2020, 3.1).
     """
-    counts = np.maximum(1, has.sum(axis=0))
-    own = 1.0 / (has.shape[1] * counts)
-    drawn = (has / counts).sum(axis=1) / has.shape[1]
-    ratio = own[None, :] / np.maximum(drawn, own.min())[:, None]
+    own = 1.0 / np.maximum(1, counts)
+    drawn = (has * own).sum(axis=1, keepdims=True)
+    ratio = own / np.maximum(drawn, own.min())
     weights: NDArray[np.float32] = (FLOOR + 1.0 / (1.0 + np.exp(-STEEPNESS * (ratio - MIDDLE)))).astype(
         np.float32
     )
     return weights
 
 
-def first_label_weights(has: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """The weight of each whole item in the loss, float32 [n]: that of its first label, n / (l x its items).
+def first_label_weights(
+    has: NDArray[np.bool_], counts: NDArray[np.integer], items: int
+) -> NDArray[np.float32]:
+    """The weight of each whole item in the loss, float32 [n]: that of its first label, items / (l x counts).
 
-    What Keras makes of `class_weight` when an item may have several labels: it takes the argmax of the
-    targets. All outputs of an item are weighted alike, so the share of positives stays what it was.
+    `counts` [l] are the labels' items of all `items` in training. It is what Keras makes of `class_weight`
+    when an item may have several labels: it takes the argmax of the targets. All outputs of an item are
+    weighted alike, so that the weight says nothing of right and wrong labels.
     """
-    counts = np.maximum(1, has.sum(axis=0))
-    weights: NDArray[np.float32] = (len(has) / (has.shape[1] * counts))[has.argmax(axis=1)].astype(np.float32)
-    return weights
+    weights = items / (has.shape[1] * np.maximum(1, counts))
+    chosen: NDArray[np.float32] = weights[has.argmax(axis=1)].astype(np.float32)
+    return chosen
 
 
 def thin_pairs(has: NDArray[np.bool_], most: int, seed: int) -> NDArray[np.int64]:

@@ -11,9 +11,10 @@ from genrestream.schemas.tensors import MEL_PATCHES  # noqa: E402
 from genrestream.training.encoders.onnx_export import export  # noqa: E402
 from genrestream.training.encoders.parity import largest_difference, run_graph  # noqa: E402
 from genrestream.training.recipes.mfcc import Mfcc, dct_matrix  # noqa: E402
-from genrestream.training.recipes.mfcc_cnn import CnnShape, MfccCnn, cut  # noqa: E402
+from genrestream.training.recipes.mfcc_cnn import MfccEncoder, cut, mfcc_features  # noqa: E402
+from genrestream.training.recipes.spec_audio import MfccCnn  # noqa: E402
 
-SMALL = CnnShape(mel_bands=8, coefficients=8, sample_frames=10, width=0.1)
+SMALL = MfccCnn(network="mfcc_cnn", mel_bands=8, coefficients=8, width=0.1)
 
 
 def log_mel(*shape: int) -> torch.Tensor:
@@ -52,10 +53,10 @@ def test_no_more_coefficients_than_bands(coefficients):
 
 def test_a_recording_is_the_mean_of_its_samples():
     """Two patches of 25 frames are four samples of 10; each patch's last five frames are not heard."""
-    network = MfccCnn(SMALL).eval()
+    network = MfccEncoder(SMALL, 10).eval()
     patches = log_mel(3, 2, 25, 8)
     with torch.inference_mode():
-        each = network.samples(patches[1, :, :20].reshape(4, 10, 8))
+        each = network(patches[1, :, :20].reshape(4, 1, 10, 8))
         assert torch.allclose(network(patches)[1], each.mean(dim=0), atol=1e-6)
         changed = patches.clone()
         changed[:, :, 20:] = 0
@@ -65,7 +66,7 @@ def test_a_recording_is_the_mean_of_its_samples():
 
 def test_standardised_coefficients_have_mean_0_and_deviation_1():
     """Over the frames they were taken from; a band that never sounds gives no number that is not finite."""
-    network = MfccCnn(SMALL)
+    network = MfccEncoder(SMALL, 10)
     patches = log_mel(6, 1, 50, 8)
     network.standardise(patches)
     standard = (network.mfcc(patches) - network.mean) * network.inverse_deviation
@@ -79,14 +80,34 @@ def test_standardised_coefficients_have_mean_0_and_deviation_1():
 def test_a_sample_that_pools_away_is_refused():
     """Seven frames are none after three halvings."""
     with pytest.raises(ValueError, match="samples of 7 x 8 pool away to nothing"):
-        MfccCnn(CnnShape(mel_bands=8, coefficients=8, sample_frames=7))
+        MfccEncoder(SMALL, 7)
+
+
+def test_training_shows_one_sample_of_each_recording():
+    """One of its own, any of them by chance, and the same for the same chance."""
+    network = MfccEncoder(SMALL, 10)
+    patches = log_mel(50, 2, 25, 8)
+    shown = network.one_sample(patches, np.random.default_rng(3))
+    assert shown.shape == (50, 1, 10, 8)
+    places = [
+        [torch.equal(one[0], sample) for sample in cut(own[None], 10)].index(True)
+        for one, own in zip(shown, patches, strict=True)
+    ]
+    assert set(places) == {0, 1, 2, 3}
+    assert torch.equal(shown, network.one_sample(patches, np.random.default_rng(3)))
+
+
+def test_the_features_are_those_that_were_published():
+    """The middle 40 s at 44.1 kHz with windows of 2,048 samples and 26 bands, 40 samples of 86 frames."""
+    features = mfcc_features(MfccCnn(network="mfcc_cnn"))
+    assert (features.sample_rate_hz, features.window_samples, features.mel_bands) == (44_100, 2_048, 26)
+    assert (features.middle_s, features.patches, features.patch_frames) == (40.0, 1, 3_440)
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_the_exported_graph_says_the_same(batch_norm):
     """For batches of another size than the one it was traced with."""
-    shape = CnnShape(8, 8, 10, width=0.1, batch_norm=batch_norm)
-    network = MfccCnn(shape).eval()
+    network = MfccEncoder(SMALL.model_copy(update={"batch_norm": batch_norm}), 10).eval()
     network.standardise(log_mel(6, 2, 25, 8))
     patches = log_mel(5, 2, 25, 8)
     graph = export(network, patches[:2], MEL_PATCHES, ("b",))

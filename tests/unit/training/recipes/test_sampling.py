@@ -6,13 +6,13 @@ import pytest
 from genrestream.training.recipes.sampling import (
     class_aware_shares,
     first_label_weights,
-    merge_rare,
     rebalancing_weights,
     thin_pairs,
 )
 
 # Eight items of label 0, two of label 1, of which one has both; one item without a label.
 HAS = np.array([[1, 0]] * 7 + [[1, 1], [0, 1], [0, 0]], bool)
+COUNTS = HAS.sum(axis=0)
 
 
 def test_every_label_is_drawn_as_often_as_every_other():
@@ -26,14 +26,14 @@ def test_a_label_of_no_item_is_passed_over():
     """The shares still sum to 1, and nothing is divided by 0."""
     has = np.column_stack([HAS, np.zeros(10, bool)])
     assert class_aware_shares(has) == pytest.approx(class_aware_shares(HAS))
-    assert np.isfinite(rebalancing_weights(has)).all()
-    assert np.isfinite(first_label_weights(has)).all()
+    assert np.isfinite(rebalancing_weights(has, has.sum(axis=0))).all()
+    assert np.isfinite(first_label_weights(has, has.sum(axis=0), len(has))).all()
 
 
 def test_rebalancing_takes_back_what_was_drawn_for_another_label():
     """An item drawn for its one label alone has ratio 1 and weight 0.1 + sigmoid(7); of the one with both,
     label 0 had 1/5 of the draws: 0.1 + sigmoid(10 (0.2 - 0.3)); label 1 4/5."""
-    weights = rebalancing_weights(HAS)
+    weights = rebalancing_weights(HAS, COUNTS)
     assert weights[0, 0] == pytest.approx(0.1 + 1 / (1 + np.exp(-7)))
     assert weights[7, 0] == pytest.approx(0.1 + 1 / (1 + np.exp(1)))
     assert weights[7, 1] == pytest.approx(0.1 + 1 / (1 + np.exp(-5)))
@@ -43,14 +43,8 @@ def test_rebalancing_takes_back_what_was_drawn_for_another_label():
 
 def test_class_weights_weigh_whole_items_by_their_first_label():
     """10 / (2 x 8) for label 0, also for the item that has both; 10 / (2 x 2) for label 1 alone."""
-    weights = first_label_weights(HAS[:9])
-    assert weights == pytest.approx([9 / 16] * 8 + [9 / 4])
-
-
-def test_the_tail_becomes_others():
-    """The two most frequent stand for themselves; an item with two rare labels has Others once."""
-    labels = [("Rock", "Pop")] * 3 + [("Rock", "Polka", "Ska"), ("Ska",)]
-    assert merge_rare(labels, 2, "Others") == [("Rock", "Pop")] * 3 + [("Rock", "Others"), ("Others",)]
+    weights = first_label_weights(HAS[:9], COUNTS, 10)
+    assert weights == pytest.approx([10 / 16] * 8 + [10 / 4])
 
 
 def test_pairs_are_thinned_and_the_tail_pays_least():
