@@ -1,5 +1,6 @@
 """Each branch of a recipe trained alone, and all of them together: what fusing them brings."""
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -63,21 +64,40 @@ def fit_compared(
 ) -> list[FittedNetwork]:
     """A network of each modality alone where there are several, and last the one of all of them.
 
-    All begin with the same seed and are measured on the same items.
+    All begin with the same encoders and are measured on the same items.
 
     Raises:
         TrainingError: a loss is no number, or weights cannot be had.
     """
     every = tuple(modality for modality in Modality if modality in spec.branches)
     subsets = [*((modality,) for modality in every if len(every) > 1), every]
-    return [_fit(request, spec, subset, features, rows, targets, split, progress) for subset in subsets]
+    begun = _begun(request, spec, every, features, rows, split, progress)
+    return [_fit(request, spec, subset, begun, rows, targets, split, progress) for subset in subsets]
+
+
+def _begun(
+    request: TrainRequest,
+    spec: RecipeSpec,
+    every: tuple[Modality, ...],
+    features: Mapping[Modality, BranchFeatures],
+    rows: RecipeRows,
+    split: Split,
+    progress: Progress,
+) -> dict[Modality, nn.Module]:
+    """The encoders before any label is shown; they cost a language model, so there is one of each."""
+    seed, device = request.fit.seed, request.fit.device
+    torch.manual_seed(seed)
+    encoders = {modality: new_encoder(spec.branches[modality], features[modality]) for modality in every}
+    train, validation = split[Fold.TRAIN], split[Fold.CALIBRATION]
+    warm_up(encoders, spec.branches, rows, train, validation, seed, device, progress)
+    return encoders
 
 
 def _fit(
     request: TrainRequest,
     spec: RecipeSpec,
     subset: tuple[Modality, ...],
-    features: Mapping[Modality, BranchFeatures],
+    begun: Mapping[Modality, nn.Module],
     rows: RecipeRows,
     targets: NDArray[np.bool_],
     split: Split,
@@ -85,9 +105,7 @@ def _fit(
 ) -> FittedNetwork:
     torch.manual_seed(request.fit.seed)
     train, tuned, test = split[Fold.TRAIN], split[Fold.THRESHOLD], split[Fold.TEST]
-    encoders = {modality: new_encoder(spec.branches[modality], features[modality]) for modality in subset}
-    seed, device = request.fit.seed, request.fit.device
-    warm_up(encoders, spec.branches, rows, train, split[Fold.CALIBRATION], seed, device, progress)
+    encoders = {modality: copy.deepcopy(begun[modality]) for modality in subset}
     dims = {modality: embedding_dim(encoder) for modality, encoder in encoders.items()}
     network = RecipeNetwork(encoders, new_head(spec, dims, _prior(targets[train], spec)))
     loss = categorical if spec.labels == "softmax" else binary
