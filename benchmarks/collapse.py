@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from genrestream.schemas import Kind, Modality
+from genrestream.training.baselines import prior_only
 from genrestream.training.fit import FitSettings
 from genrestream.training.metrics import mean_average_precision, micro_f1, top_k_hits
 from genrestream.training.prepare import labelled
@@ -82,7 +83,7 @@ def main() -> int:
     arguments = _parser().parse_args()
     torch.set_num_threads(1)
     rows: list[Row] = []
-    base = _changed(_sized(load_recipe("track_mfcc_cnn"), arguments), PUBLISHED)
+    base = changed(_sized(load_recipe("track_mfcc_cnn"), arguments), PUBLISHED)
     folder = arguments.set_dir
     with TemporaryDirectory() as files:
         for seed in range(arguments.seeds):
@@ -94,14 +95,35 @@ def main() -> int:
             features = {Modality.AUDIO: branch_features(base.branches[Modality.AUDIO], [], MAX_TEXT_CHARS)}
             items = read_rows(catalogue.examples, features, MAX_TEXT_CHARS, Path(files), arguments.store)
             for change in arguments.only or CHANGES:
-                spec = _changed(base, CHANGES[change])
+                spec = changed(base, CHANGES[change])
                 fitted = fit_compared(request, spec, features, items, targets.has, split, _silent)[-1]
                 rows.append(_measured(change, seed, fitted, items, targets.has, split))
                 sys.stderr.write(f"{json.dumps(asdict(rows[-1]))}\n")
+            rows.append(_frequencies(seed, targets.has, split))
     _show(rows, f"{len(targets.labels)} labels, test fold of {len(split[Fold.TEST])}")
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
     return 0
+
+
+def _frequencies(seed: int, has: NDArray[np.bool_], split: Split) -> Row:
+    """What the labels' shares in training give for every item alike."""
+    truth = has[split[Fold.TEST]]
+    prior = prior_only(has[split[Fold.TRAIN]], len(truth))
+    found = prior.confidences
+    return Row(
+        "labels' frequencies",
+        seed,
+        labelled_at_half=float((found >= PUBLISHED_THRESHOLD).any(axis=1).mean()),
+        f1_at_half=micro_f1(truth, found >= PUBLISHED_THRESHOLD),
+        f1_at_chosen=micro_f1(truth, prior.decided),
+        threshold=float(found[prior.decided].min()),
+        mean_ap=mean_average_precision(truth, found),
+        top1=float(top_k_hits(truth, found, 1).mean()),
+        spread=0.0,
+        highest=float(found.max()),
+        dead=0.0,
+    )
 
 
 def _measured(
@@ -139,7 +161,7 @@ def _dead(fitted: FittedNetwork, items: RecipeRows, some: NDArray[np.int64]) -> 
     return float((torch.cat(seen).amax(dim=0) <= 0).float().mean())
 
 
-def _changed(spec: RecipeSpec, change: Change) -> RecipeSpec:
+def changed(spec: RecipeSpec, change: Change) -> RecipeSpec:
     """The recipe with some keys of its parts changed, checked anew."""
     given = spec.model_dump()
     given["branches"][Modality.AUDIO] |= change.get("branch", {})
@@ -149,7 +171,7 @@ def _changed(spec: RecipeSpec, change: Change) -> RecipeSpec:
 
 
 def _sized(spec: RecipeSpec, arguments: argparse.Namespace) -> RecipeSpec:
-    return _changed(
+    return changed(
         spec,
         {
             "branch": {"width": arguments.width, "middle_s": arguments.middle_s},
