@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from genrestream.cli import releasing, starter
-from genrestream.cli.figures import figures_table
+from genrestream.cli.figures import figures_table, sets_table
 from genrestream.cli.one_line import one_line_errors
 from genrestream.cli.progress import progress_bar, reporter
 from genrestream.cli.recipes import RECIPE_HELP, show_compared
@@ -174,10 +174,16 @@ def evaluate(
     rows = {"head": judgement.head, **judgement.slices, "all zeros": judgement.all_zeros}
     if as_json:
         figures = {name: found.as_dict() for name, found in rows.items()}
-        typer.echo(json.dumps({"head": head, "left_out": judgement.left_out, "figures": figures}))
+        shown = {"left_out": judgement.left_out, "unknown_labels": judgement.unknown_labels}
+        typer.echo(json.dumps({"head": head, **shown, "figures": figures, "sets": judgement.sets.as_dict()}))
         return
     title = f"{head}, {judgement.head.items} items; {judgement.left_out} of its training left out"
-    Console().print(figures_table(title, rows))
+    console = Console()
+    console.print(figures_table(title, rows))
+    console.print(sets_table("The sets of labels that items are given", {"head": judgement.sets}))
+    if judgement.unknown_labels:
+        unknown = ", ".join(judgement.unknown_labels)
+        console.print(f"labels that the source never gives, not measured: {unknown}", highlight=False)
 
 
 def _device(device: Device) -> str:

@@ -155,6 +155,16 @@ class Taxonomy(_Frozen):
             mapped.update(dict.fromkeys(targets))
         return tuple(mapped)
 
+    def given_by(self, source: str) -> frozenset[str]:
+        """The canonical labels that a source can give; an item of it says nothing of all others.
+
+        Raises:
+            TaxonomyError: the source is unknown.
+        """
+        rules = self._source(source)
+        others = (rules.others,) if rules.others else ()
+        return frozenset(others).union(*rules.map.values())
+
     def unmapped(self, source: str, labels: Iterable[str]) -> tuple[str, ...]:
         """Those of a source's `labels` that its map does not hold: to report, whatever their policy.
 

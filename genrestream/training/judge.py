@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from genrestream.repository import GRAPH, Graph, Repository
 from genrestream.schemas.items import Modality
 from genrestream.schemas.releases import Release
-from genrestream.schemas.taxonomy import taxonomy
+from genrestream.schemas.taxonomy import Taxonomy, taxonomy
 from genrestream.schemas.tensors import CONFIDENCES, PRESENCE, TERM_IDS, TERM_WEIGHTS, embedding_input
 from genrestream.training.baselines import all_zeros
 from genrestream.training.catalogue import Example, read_catalogue
@@ -21,8 +21,9 @@ from genrestream.training.encode_chunk import Encoder
 from genrestream.training.errors import TrainingError
 from genrestream.training.evaluate import measure_slices
 from genrestream.training.head_rows import HeadRows
-from genrestream.training.metrics import Figures, measure, measure_decided
+from genrestream.training.metrics import Figures, Predictions, decide, measure, measure_decided
 from genrestream.training.record import SPLIT
+from genrestream.training.set_figures import SetFigures, measure_sets
 from genrestream.training.split import Fold
 
 BATCH_ITEMS = 32
@@ -37,6 +38,9 @@ class Judgement:
     head: Figures
     slices: dict[str, Figures]
     all_zeros: Figures
+    sets: SetFigures
+    unknown_labels: tuple[str, ...]
+    """Labels of the head that the source never gives; they are not measured."""
     left_out: int
     """Items of the sets that the head was trained, calibrated or tuned on."""
 
@@ -53,7 +57,8 @@ def judge(
 ) -> Judgement:
     """The head in `directory` on the items of the sets that its training never saw.
 
-    `task` is the key in `labels`; `source` says whose labels the release's taxonomy maps.
+    `task` is the key in `labels`; `source` says whose labels the release's taxonomy maps: it need not be the
+    one that the head was trained on, and labels that it never gives are not measured.
 
     Raises:
         TrainingError: no item is left to measure on.
@@ -69,17 +74,24 @@ def judge(
     rows = embed(examples, encoders, features.hashed_text, features.max_text_chars, store, progress).rows
     rules = taxonomy(release.taxonomy)
     truth = _truth([rules.map(source, example.labels) for example in examples], release)
+    given = rules.given_by(source) if isinstance(rules, Taxonomy) else frozenset(release.labels)
+    kept = [place for place, label in enumerate(release.labels) if label in given]
+    if not kept:
+        raise TrainingError(f"none of the head's labels is one that the source {source} gives")
+    truth = truth[:, kept]
     graph = Graph(directory / GRAPH)
 
     def predict(which: NDArray[np.int64], presence: NDArray[np.float32]) -> NDArray[np.float32]:
-        return predict_with(graph, release, rows, which, presence)
+        return predict_with(graph, release, rows, which, presence)[:, kept]
 
     everything = np.arange(len(examples))
-    thresholds = np.array(release.thresholds)
+    thresholds = np.array(release.thresholds)[kept]
     confidences = predict(everything, rows.presence)
     return Judgement(
         head=measure(truth, confidences, thresholds),
         slices=measure_slices(predict, everything, rows.presence, truth, thresholds, release.modalities),
+        sets=measure_sets(truth, Predictions(confidences, decide(confidences, thresholds))),
+        unknown_labels=tuple(label for label in release.labels if label not in given),
         all_zeros=measure_decided(truth, all_zeros(*truth.shape)),
         left_out=len(catalogue.examples) - len(examples),
     )

@@ -31,7 +31,7 @@ TOP_LEVEL_FILES: dict[str, set[str]] = {
 }
 
 STREAMING = {"faust", "aiokafka", "kafka", "redis", "tritonclient", "aiohttp"}
-TRAINING_ONLY = {"torch", "torchvision", "torchaudio", "timm", "transformers", "torchmetrics"}
+TRAINING_ONLY = {"torch", "torchvision", "torchaudio", "timm", "transformers", "torchmetrics", "simplemma"}
 
 PURE_MIDDLE = [
     *("workers/intake.py", "workers/pipeline.py", "workers/decide.py", "workers/encode.py"),

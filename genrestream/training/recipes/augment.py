@@ -11,7 +11,7 @@ from torch import Tensor, nn
 def augmented(pictures: Tensor, rng: np.random.Generator, *, flip: bool, rotation_deg: float) -> Tensor:
     """`pictures` uint8 [b, h, w, 3] as float32 0..255 of the same shape, each changed by its own chance.
 
-    Every second is mirrored, each turned about its middle by up to `rotation_deg`; what a turn uncovers
+    Half are mirrored, each is turned about its middle by up to `rotation_deg`; what a turn uncovers
     shows the nearest edge.
     """
     count, height, width, _ = pictures.shape

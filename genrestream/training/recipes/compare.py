@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from genrestream.schemas.items import Modality
 from genrestream.training.fuse import rows_with
 from genrestream.training.head_rows import HeadRows
-from genrestream.training.metrics import Figures, measure
+from genrestream.training.metrics import Figures, Predictions, decide, measure_decided
 from genrestream.training.recipes.augment import augmented
 from genrestream.training.recipes.balance import balanced_draw, balanced_loss
 from genrestream.training.recipes.branches import BranchFeatures, new_encoder, new_head
@@ -24,6 +24,7 @@ from genrestream.training.recipes.network import RecipeNetwork, embedding_dim
 from genrestream.training.recipes.spec import RecipeSpec, Vgg16
 from genrestream.training.recipes.warm_up import warm_up
 from genrestream.training.request import TrainRequest
+from genrestream.training.set_figures import SetFigures, measure_sets
 from genrestream.training.split import Fold, Split
 from genrestream.training.thresholds import choose_thresholds
 
@@ -42,6 +43,8 @@ class FittedNetwork:
     curves: Curves
     test: Figures
     """On those test items that have all modalities of the recipe, so that networks compare."""
+    sets: SetFigures
+    """On the same items."""
 
     @property
     def name(self) -> str:
@@ -132,7 +135,10 @@ def _fit(
         thresholds = np.full(targets.shape[1], spec.threshold)
     complete = test[rows_with(rows.presence[test], tuple(spec.branches))]
     found = predict(network, embedded, complete, embedded.presence[complete])
-    return FittedNetwork(network, embedded, thresholds, curves, measure(targets[complete], found, thresholds))
+    predictions = Predictions(found, decide(found, thresholds))
+    figures = measure_decided(targets[complete], predictions)
+    sets = measure_sets(targets[complete], predictions)
+    return FittedNetwork(network, embedded, thresholds, curves, figures, sets)
 
 
 def augmentation(spec: RecipeSpec, encoders: Mapping[Modality, nn.Module]) -> Augment:

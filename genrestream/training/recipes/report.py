@@ -12,6 +12,7 @@ from genrestream.training.prepare import Prepared
 from genrestream.training.recipes.loop import Curves
 from genrestream.training.recipes.spec import RecipeSpec
 from genrestream.training.request import TrainRequest
+from genrestream.training.set_figures import SetFigures
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class Compared:
     test: Figures
     """On the test items that have all of the recipe's modalities."""
     curves: Curves
+    sets: SetFigures
+    """On the same items."""
     costs_ms: Mapping[Modality, float]
     """What an item costs each encoder of the recipe, on one thread."""
 
@@ -35,6 +38,7 @@ class Compared:
         """For the report."""
         return {
             "test": self.test.as_dict(),
+            "sets": self.sets.as_dict(),
             "curves": {**asdict(self.curves), "best_epoch": self.curves.best_epoch},
             "inference_ms": round(self.inference_ms, 3),
         }

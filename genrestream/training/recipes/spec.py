@@ -36,7 +36,7 @@ class Vgg16(_Part):
     trained_blocks: int = Field(default=5, ge=0, le=5, description="Of the five, the last so many learn.")
     embedding: int = Field(default=256, ge=4, le=4096)
     dropout: float = Field(default=0.5, ge=0.0, le=0.9)
-    flip: bool = Field(default=True, description="Mirror every second picture in training.")
+    flip: bool = Field(default=True, description="Mirror half of the pictures in training, by chance.")
     rotation_deg: float = Field(default=10.0, ge=0.0, le=45.0, description="Turn by at most, in training.")
 
     @model_validator(mode="after")

@@ -103,7 +103,7 @@ def train_recipe(
 
     graphs = _encoder_graphs(fitted, features, rows, split[Fold.TEST])
     costs = _costs_ms(graphs, features, rows, split[Fold.TEST])
-    compared = tuple(Compared(found.name, found.test, found.curves, costs) for found in networks)
+    compared = tuple(Compared(found.name, found.test, found.curves, found.sets, costs) for found in networks)
     head = export_fused_head(fitted.network.head, fitted.network.embedding_dims, len(targets.labels))
     inputs, chosen = golden_inputs(fitted.embedded, split[Fold.TEST], None, fitted.network.modalities)
     golden = Golden(inputs, check_parity(head, inputs, fitted.predict(chosen, inputs[PRESENCE])))

@@ -1,11 +1,15 @@
 """A recipe from a set to a candidate that is served like our own heads, in small."""
 
+import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from genrestream.cli.errors import CommandError
+from genrestream.cli.main import app
 from genrestream.repository import GOLDEN, GRAPH, Graph, Repository
 from genrestream.repository.golden import check_golden, read_golden
 from genrestream.schemas import Kind, Modality
@@ -15,6 +19,7 @@ from tests.unit.training.made_set import make_set
 pytest.importorskip("torch")
 pytestmark = pytest.mark.training
 
+from genrestream.training.errors import TrainingError  # noqa: E402
 from genrestream.training.fit import FitSettings  # noqa: E402
 from genrestream.training.judge import judge  # noqa: E402
 from genrestream.training.recipes.spec import RecipeSpec, load_recipe  # noqa: E402
@@ -34,8 +39,8 @@ def tiny(name: str = "podcast_vgg16_gru", epochs: int = 6) -> RecipeSpec:
     return RecipeSpec.model_validate(given)
 
 
-def request(made: Path, folder: Path, seed: int = 0) -> TrainRequest:
-    models = folder / "models"
+def request(made: Path, models: Path, seed: int = 0) -> TrainRequest:
+    """A recipe to be trained on the set, into the model repository."""
     models.mkdir(parents=True, exist_ok=True)
     settings = FitSettings(seed=seed, epochs=2)
     store = made.parent / "store"
@@ -51,7 +56,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(made: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainedRecipe:
-    return train_recipe(request(made, tmp_path_factory.mktemp("first")), tiny())
+    return train_recipe(request(made, tmp_path_factory.mktemp("models")), tiny())
 
 
 def test_a_recipe_becomes_a_candidate(trained):
@@ -76,3 +81,69 @@ def test_served_graphs_say_what_pytorch_said(trained, made):
     judged = judge(repository, directory, release, [made], "genres", made.parent / "judged")
     figures = trained.evaluation.head.as_dict()
     assert judged.head.as_dict() == pytest.approx(figures, abs=1e-4)
+
+
+def test_an_encoder_is_told_where_it_comes_from(trained):
+    """Both encoders are versions of models named after the recipe, with its set and the weights it began
+    from; the tokenizer lies beside the text encoder."""
+    repository = Repository(trained.candidate.directory.parents[2])
+    assert {record.model: record.source for record in repository.encoders()} == {
+        "image-podcast_vgg16_gru": "recipe podcast_vgg16_gru on shows, from the weights none",
+        "text-podcast_vgg16_gru": "recipe podcast_vgg16_gru on shows",
+    }
+    text = repository.encoder("text-podcast_vgg16_gru", 1)
+    tokenizer = repository.version_dir(text.model, 1) / text.features.tokenizer
+    assert hashlib.sha256(tokenizer.read_bytes()).hexdigest() == text.features.tokenizer_sha256
+
+
+def test_the_same_seed_gives_the_same_graphs(made, tmp_path):
+    """Encoder and head byte for byte; another seed gives others."""
+
+    def graphs(name: str, seed: int) -> list[bytes]:
+        done = train_recipe(request(made, tmp_path / name, seed), tiny("poster_vgg16", epochs=4))
+        encoder = Repository(tmp_path / name).version_dir("image-poster_vgg16", 1)
+        return [(folder / GRAPH).read_bytes() for folder in (encoder, done.candidate.directory)]
+
+    first, again, other = graphs("first", 1), graphs("again", 1), graphs("other", 2)
+    assert first == again
+    assert all(one != two for one, two in zip(first, other, strict=True))
+
+
+def test_a_recipe_that_cannot_learn_writes_nothing(made, tmp_path):
+    """Labels by chance are a collapse, items without pictures an error that counts them; neither leaves a
+    candidate or an encoder."""
+    noise = make_set(tmp_path / "noise", ITEMS, wrong=1.0, seed=4)
+    models = tmp_path / "models"
+    with pytest.raises(TrainingError, match=r"the head (collapsed|learnt nothing)"):
+        train_recipe(request(noise, models), tiny("poster_vgg16", epochs=2))
+    lines = [json.loads(line) for line in (made / "items.jsonl").read_text().splitlines()]
+    few = tmp_path / "few"
+    few.mkdir()
+    without = [{**line, "cover": None} if number > 30 else line for number, line in enumerate(lines)]
+    (few / "items.jsonl").write_text("".join(json.dumps(line) + "\n" for line in without))
+    with pytest.raises(TrainingError, match="poster_vgg16 needs image, and 20 items have it; at least 30"):
+        train_recipe(request(few, models), tiny("poster_vgg16"))
+    assert list(models.iterdir()) == []
+
+
+def test_the_command_line_names_recipes_and_their_faults(made, tmp_path):
+    """`--help` lists them; one that is not there, or a file that is wrong, is one line and no traceback."""
+    shown = CliRunner().invoke(app, ["train", "--help"], env={"COLUMNS": "200"})
+    assert "podcast_vgg16_gru, poster_vgg16" in shown.stdout
+    asked = [
+        "train",
+        str(made),
+        "--kind",
+        "podcast",
+        "--task",
+        "genres",
+        "--models",
+        str(tmp_path),
+        "--recipe",
+    ]
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("name: mine\n")
+    for recipe, message in (("nobody", "no recipe 'nobody'"), (str(wrong), "wrong.yaml: description: Field")):
+        result = CliRunner().invoke(app, [*asked, recipe])
+        assert isinstance(result.exception, CommandError)
+        assert message in str(result.exception)
