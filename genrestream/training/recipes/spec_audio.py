@@ -1,8 +1,8 @@
 """What a recipe's YAML file may say of recordings, of lyrics and of the balance of the labels."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from genrestream.schemas.items import Modality
 
@@ -23,6 +23,12 @@ class MfccCnn(_Part):
     dropout: float = Field(default=0.5, ge=0.0, le=0.9)
     standardise: bool = Field(default=False, description="Each coefficient, by the training items.")
     batch_norm: bool = Field(default=False, description="After each convolution.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.coefficients > self.mel_bands:
+            raise ValueError(f"{self.coefficients} coefficients of {self.mel_bands} mel_bands")
+        return self
 
     def describe(self) -> str:
         """Its size beside the published one."""

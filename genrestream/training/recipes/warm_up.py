@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from genrestream.schemas.items import Modality
+from genrestream.training.errors import TrainingError
 from genrestream.training.recipes.audio_lyrics import LyricsEncoder
 from genrestream.training.recipes.data import RecipeRows
 from genrestream.training.recipes.language_fit import fit_language_model
@@ -34,7 +35,7 @@ def warm_up(
     """Train what needs no labels, in place; the language model stops early on the rows `validation`.
 
     Raises:
-        TrainingError: the language model's loss is no number.
+        TrainingError: a fold holds no item with the modality, or the language model's loss is no number.
     """
     for modality, encoder in encoders.items():
         branch = branches[modality]
@@ -55,7 +56,10 @@ def warm_up(
 
 
 def _there(rows: RecipeRows, modality: Modality, which: NDArray[np.int64]) -> NDArray[np.int64]:
-    return which[rows.places[modality][which] >= 0]
+    there = which[rows.places[modality][which] >= 0]
+    if not len(there):
+        raise TrainingError(f"no item of a fold has a readable {modality}")
+    return there
 
 
 def _tokens(rows: RecipeRows, which: NDArray[np.int64]) -> NDArray[np.int32]:
