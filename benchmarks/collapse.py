@@ -40,9 +40,14 @@ MAX_TEXT_CHARS = 20_000
 Change = Mapping[str, Mapping[str, Any]]
 """Keys of the recipe's parts: `branch`, `balance`, `fit` or `recipe` itself."""
 
-PUBLISHED: Change = {"branch": {"standardise": False, "batch_norm": False}, "recipe": {"prior_bias": False}}
+PUBLISHED: Change = {
+    "branch": {"standardise": False, "batch_norm": False},
+    "balance": {"by_label": True, "most_per_pair": 40, "rebalanced": True, "class_weights": True},
+    "recipe": {"prior_bias": False},
+}
 NO_WEIGHTS = {"rebalanced": False, "class_weights": False}
 AS_THEY_ARE = {**NO_WEIGHTS, "by_label": False, "most_per_pair": None}
+CURED: Change = {"branch": {"standardise": True}, "balance": NO_WEIGHTS, "recipe": {"prior_bias": True}}
 CHANGES: Mapping[str, Change] = {
     "as published": {},
     "coefficients standardised": {"branch": {"standardise": True}},
@@ -53,6 +58,7 @@ CHANGES: Mapping[str, Change] = {
     "items as they are, no weights": {"balance": AS_THEY_ARE},
     "standardised, no weights": {"branch": {"standardise": True}, "balance": NO_WEIGHTS},
     "standardised, items as they are": {"branch": {"standardise": True}, "balance": AS_THEY_ARE},
+    "the recipe as it is": CURED,
 }
 
 
@@ -86,7 +92,7 @@ def main() -> int:
     base = changed(_sized(load_recipe("track_mfcc_cnn"), arguments), PUBLISHED)
     folder = arguments.set_dir
     with TemporaryDirectory() as files:
-        for seed in range(arguments.seeds):
+        for seed in range(arguments.seed, arguments.seed + arguments.seeds):
             settings = FitSettings(seed=seed)
             request = TrainRequest(
                 [folder], Kind.TRACK, arguments.task, arguments.task, Path(), arguments.store, fit=settings
@@ -203,6 +209,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", action="append", choices=list(CHANGES), help="One form; may be repeated.")
     parser.add_argument("--task", default="genres")
     parser.add_argument("--seeds", type=int, default=1, help="Trainings a form; the table shows their means.")
+    parser.add_argument("--seed", type=int, default=0, help="The first of them.")
     parser.add_argument("--width", type=float, default=0.25)
     parser.add_argument("--middle-s", type=int, default=20, help="Seconds of each recording.")
     parser.add_argument("--draws", type=int, default=10, help="Samples an epoch, times the items.")
