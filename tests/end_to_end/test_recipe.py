@@ -30,7 +30,7 @@ async def test_a_recipe_is_released_and_labels_items(
     start_worker: StartWorker, outside: Outside, stack: StackState, models_dir: Path, tmp_path: Path
 ) -> None:
     """Claim: trained end to end and released by the commands of our own heads, a recipe labels new podcasts
-    with its task, from text and cover or from text alone; retired, it labels no more, and our head goes on.
+    for its task, from text and cover or from text alone, while our head labels them for its own.
     """
     made = make_set(tmp_path / "shows", 120)
     asked = replace(request(made, models_dir), served_as=TASK)
@@ -43,12 +43,13 @@ async def test_a_recipe_is_released_and_labels_items(
         both = Podcast(id=uuid.uuid4().hex, title="A galaxy seen by a telescope", cover=cover)
         text = Podcast(id=uuid.uuid4().hex, title="A galaxy seen by a telescope")
         await outside.publish([item_message(both), item_message(text)])
-        await outside.until(lambda seen: all(of_task(seen, item.id) for item in (both, text)))
+        await outside.until(lambda seen: all(len(seen.records[item.id]) == 2 for item in (both, text)))
         (seen_both,), (seen_text,) = of_task(outside.seen, both.id), of_task(outside.seen, text.id)
         assert set(seen_both.modalities_used) == {Modality.TEXT, Modality.IMAGE}
         assert set(seen_text.modalities_used) == {Modality.TEXT}
         assert {label.label for label in seen_both.labels} <= {"Science", "Sports", "Cooking"}
         assert seen_both.release.model == head
+        assert {record.task for record in outside.seen.records[both.id]} == {TASK, "genres"}
     finally:
         await asyncio.to_thread(command, stack, "retire", head, "--models", str(models_dir))
 

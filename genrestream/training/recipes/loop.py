@@ -106,14 +106,14 @@ def fit_network(
             progress((epoch - 1) * len(batches) + done, fit.epochs * len(batches))
         train_losses.append(total_loss / sum(map(len, batches)))
         validation_losses.append(mean_loss(network, rows, targets, validation, loss_of, fit, device))
+        if not math.isfinite(validation_losses[-1]):
+            raise TrainingError(f"the validation loss is {validation_losses[-1]} in epoch {epoch}")
         if validation_losses[-1] < best:
             best, kept = validation_losses[-1], copy.deepcopy(network.state_dict())
         curves = Curves(tuple(train_losses), tuple(validation_losses))
         if epoch - curves.best_epoch >= fit.patience_epochs:
             break
     progress(fit.epochs * len(batches), fit.epochs * len(batches))
-    if not math.isfinite(best):
-        raise TrainingError(f"the validation loss was never a number: {validation_losses[-1]}")
     network.load_state_dict(kept)
     network.eval()
     return curves

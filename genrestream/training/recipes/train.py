@@ -4,25 +4,17 @@ Reads as the flow; each step is a module of its own.
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
-from numpy.typing import NDArray
-
-from genrestream.repository import GOLDEN, GRAPH, Repository, add_candidate
+from genrestream.repository import GOLDEN, GRAPH, add_candidate
 from genrestream.repository.golden import Golden, pack_golden
 from genrestream.schemas.features import FeatureSpec
 from genrestream.schemas.items import Modality, text_fields_of
-from genrestream.schemas.releases import EncoderRecord
-from genrestream.schemas.tensors import PRESENCE, encoder_input
+from genrestream.schemas.tensors import PRESENCE
 from genrestream.training.baselines import terms_alone
 from genrestream.training.embeddings import embed
-from genrestream.training.encode_chunk import Encoder
-from genrestream.training.encoders.parity import cost_ms
 from genrestream.training.errors import TrainingError
 from genrestream.training.evaluate import evaluate_beside
 from genrestream.training.export import check_parity
@@ -31,20 +23,18 @@ from genrestream.training.golden_rows import golden_inputs
 from genrestream.training.metrics import Predictions
 from genrestream.training.prepare import MIN_MODALITY_ITEMS, Prepared, labelled
 from genrestream.training.recipes.branches import BranchFeatures, branch_features, feature_spec
-from genrestream.training.recipes.compare import FittedNetwork, fit_compared
-from genrestream.training.recipes.data import RecipeRows, read_rows
-from genrestream.training.recipes.export import export_encoder, export_fused_head
+from genrestream.training.recipes.compare import fit_compared
+from genrestream.training.recipes.data import read_rows
+from genrestream.training.recipes.encoders import add_encoders, costs_ms, encoder_graphs
+from genrestream.training.recipes.export import export_fused_head
 from genrestream.training.recipes.report import Compared, recipe_report
-from genrestream.training.recipes.spec import RecipeSpec, Vgg16
+from genrestream.training.recipes.spec import RecipeSpec
 from genrestream.training.record import REPORT, SPLIT, release_record, split_file
 from genrestream.training.request import Progress, TrainRequest
 from genrestream.training.rivals import measure_gates
 from genrestream.training.split import Fold
 from genrestream.training.terms_size import hashed_features
 from genrestream.training.train import Trained, Watch
-
-CHECKED_ITEMS = 24
-"""Test items on which a graph is compared with PyTorch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +91,13 @@ def train_recipe(
     gates = measure_gates(request, prepared, evaluation)
     watch.lap("evaluate")
 
-    graphs = _encoder_graphs(fitted, features, rows, split[Fold.TEST])
-    costs = _costs_ms(graphs, features, rows, split[Fold.TEST])
+    graphs = encoder_graphs(fitted, features, rows, split[Fold.TEST])
+    costs = costs_ms(graphs, features, rows, split[Fold.TEST])
     compared = tuple(Compared(found.name, found.test, found.curves, found.sets, costs) for found in networks)
     head = export_fused_head(fitted.network.head, fitted.network.embedding_dims, len(targets.labels))
     inputs, chosen = golden_inputs(fitted.embedded, split[Fold.TEST], None, fitted.network.modalities)
     golden = Golden(inputs, check_parity(head, inputs, fitted.predict(chosen, inputs[PRESENCE])))
-    prepared = replace(prepared, encoders=_add_encoders(request, spec, fitted, features, graphs))
+    prepared = replace(prepared, encoders=add_encoders(request, spec, fitted, features, graphs))
     release = release_record(
         request, prepared, fitted.network.modalities, fitted.thresholds, evaluation, gates
     )
@@ -167,73 +157,3 @@ def _branches(prepared: Prepared, spec: RecipeSpec) -> dict[Modality, BranchFeat
     return {
         modality: branch_features(branch, texts, max_text_chars) for modality, branch in spec.branches.items()
     }
-
-
-def _encoder_graphs(
-    fitted: FittedNetwork,
-    features: Mapping[Modality, BranchFeatures],
-    rows: RecipeRows,
-    test: NDArray[np.int64],
-) -> dict[Modality, bytes]:
-    """Each encoder's graph, compared with PyTorch on test items that have its modality."""
-    graphs = {}
-    for modality in fitted.network.modalities:
-        some = test[rows.places[modality][test] >= 0][:CHECKED_ITEMS]
-        if not len(some):
-            raise TrainingError(f"no test item has a readable {modality} to check the encoder with")
-        expected = fitted.embedded.embeddings[modality][some]
-        inputs = rows.batch(some, "cpu")[modality]
-        graphs[modality] = export_encoder(fitted.network, modality, features[modality], inputs, expected)
-    return graphs
-
-
-def _costs_ms(
-    graphs: Mapping[Modality, bytes],
-    features: Mapping[Modality, BranchFeatures],
-    rows: RecipeRows,
-    test: NDArray[np.int64],
-) -> dict[Modality, float]:
-    """What a test item costs each encoder on one thread, in milliseconds."""
-    costs = {}
-    with TemporaryDirectory() as folder:
-        for modality, graph in graphs.items():
-            path = Path(folder) / f"{modality}.onnx"
-            path.write_bytes(graph)
-            one = test[rows.places[modality][test] >= 0][:1]
-            name = encoder_input(features[modality].features).name
-            costs[modality] = cost_ms(path, {name: rows.batch(one, "cpu")[modality].numpy()})
-    return costs
-
-
-def _add_encoders(
-    request: TrainRequest,
-    spec: RecipeSpec,
-    fitted: FittedNetwork,
-    features: Mapping[Modality, BranchFeatures],
-    graphs: Mapping[Modality, bytes],
-) -> list[Encoder]:
-    """The encoders as new versions in the repository, last of all that can fail."""
-    repository = Repository(request.models)
-    added = []
-    for modality, graph in graphs.items():
-        found = features[modality]
-        record = EncoderRecord(
-            model=f"{modality}-{spec.name}",
-            version=1,
-            modality=modality,
-            features=found.features,
-            embedding_dim=fitted.network.embedding_dims[modality],
-            source=_source(spec, modality, request.sets),
-            licence="that of its training items",
-            checksums={},
-            created_at=datetime.now(UTC).replace(microsecond=0),
-        )
-        complete = repository.add_encoder({GRAPH: graph, **found.beside}, record)
-        added.append(Encoder(complete, repository.version_dir(complete.model, complete.version)))
-    return added
-
-
-def _source(spec: RecipeSpec, modality: Modality, sets: Sequence[Path]) -> str:
-    branch = spec.branches[modality]
-    began = f", from the weights {branch.weights}" if isinstance(branch, Vgg16) else ""
-    return f"recipe {spec.name} on {', '.join(folder.name for folder in sets)}{began}"

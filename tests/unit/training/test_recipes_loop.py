@@ -15,7 +15,7 @@ from genrestream.training.recipes.data import RecipeRows  # noqa: E402
 from genrestream.training.recipes.gru import GruEncoder  # noqa: E402
 from genrestream.training.recipes.loop import Curves, fit_network, in_batches, mean_loss, shuffled  # noqa: E402
 from genrestream.training.recipes.loss import categorical  # noqa: E402
-from genrestream.training.recipes.network import LateFusion, RecipeNetwork  # noqa: E402
+from genrestream.training.recipes.network import LateFusion, LogShares, RecipeNetwork  # noqa: E402
 from genrestream.training.recipes.spec import Fit, Gru  # noqa: E402
 
 ITEMS = 60
@@ -105,12 +105,18 @@ def test_the_same_seed_gives_the_same_weights():
 
 
 def test_a_loss_that_is_no_number_ends_the_training():
-    """With the epoch, and what may help."""
+    """With the epoch, and what may help; on the validation items, too."""
     network = new_network()
     with torch.no_grad():
         network.head.classifiers[Modality.TEXT].bias[0] = float("nan")
     with pytest.raises(TrainingError, match=r"the loss is nan in epoch 1: a fit.rate below 0\.001 may help"):
         fit(network, Fit())
+
+    def nothing_when_measured(shares: LogShares, wanted: torch.Tensor) -> torch.Tensor:
+        return categorical(shares, wanted) * (1.0 if torch.is_grad_enabled() else float("nan"))
+
+    with pytest.raises(TrainingError, match="the validation loss is nan in epoch 1"):
+        fit(new_network(), Fit(), loss_of=nothing_when_measured)
 
 
 def test_items_with_nothing_to_hear_are_left_out():
