@@ -1,7 +1,9 @@
 """Recipes: earlier published systems as YAML files, trained end to end by one loop and served like our heads.
 
-`spec` what a file may say · `branches` a branch's features and network · `words`, `raw_features`, `data`
-items to rows on disk · `network`, `vgg16`, `gru` the networks · `loss`, `augment`, `loop` the training loop ·
+`spec`, `spec_audio` what a file may say · `branches` a branch's features and network · `words`,
+`plain_words`, `raw_features`, `data` items to rows on disk · `network`, `concatenation`, `vgg16`, `gru`,
+`mfcc`, `mfcc_cnn`, `language_model`, `audio_lyrics` the networks · `sampling`, `balance` long tails ·
+`warm_up`, `language_fit` what is learnt before the labels · `loss`, `augment`, `loop` the training loop ·
 `compare` each branch alone beside them all · `export`, `encoders` encoders and head as graphs · `train` the
 flow, to a candidate · `report`.
 
@@ -16,6 +18,6 @@ A recipe is added in four steps:
    graph, such as a tokenizer) and one in `new_encoder`. Fusion: one case in `new_head`.
 4. A YAML file in this folder; `recipe_names` finds it.
 
-What an epoch shows of the training items is the `draw` that `fit_network` takes: a permutation by default,
-any other sampling where a recipe asks for one.
+What an epoch shows of the training items is the `draw` that `fit_network` takes: a permutation, or what a
+recipe's `balance` asks for.
 """

@@ -11,11 +11,16 @@ from torch import nn
 from genrestream.repository import TOKENIZER
 from genrestream.schemas.features import AudioFeatures, FeatureSpec, ImageFeatures, TextFeatures
 from genrestream.schemas.items import Modality
+from genrestream.training.recipes.audio_lyrics import LogMelEncoder, LyricsEncoder, log_mel_features
+from genrestream.training.recipes.concatenation import Concatenation
 from genrestream.training.recipes.gru import GruEncoder
+from genrestream.training.recipes.mfcc_cnn import MfccEncoder, glorot, mfcc_features
 from genrestream.training.recipes.network import FusedHead, LateFusion
+from genrestream.training.recipes.plain_words import plain_tokenizer
 from genrestream.training.recipes.spec import Branch, Gru, RecipeSpec, Vgg16
+from genrestream.training.recipes.spec_audio import ElmoLstm, LogMelCnn, MfccCnn
 from genrestream.training.recipes.vgg16 import Vgg16Encoder, load_weights
-from genrestream.training.recipes.words import PAD_ID, word_tokenizer
+from genrestream.training.recipes.words import PAD_ID, Words, word_tokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +44,14 @@ def branch_features(branch: Branch, texts: Sequence[Sequence[str]], max_text_cha
         case Vgg16():
             return BranchFeatures(ImageFeatures(height_px=branch.image_px, width_px=branch.image_px))
         case Gru():
-            words = word_tokenizer(texts, branch, max_text_chars)
-            features = TextFeatures(
-                tokenizer=TOKENIZER,
-                tokenizer_sha256=hashlib.sha256(words.file).hexdigest(),
-                max_tokens=branch.max_tokens,
-                pad_id=PAD_ID,
-            )
-            return BranchFeatures(features, {TOKENIZER: words.file}, words.ids)
+            return _text_features(word_tokenizer(texts, branch, max_text_chars), branch.max_tokens)
+        case ElmoLstm():
+            words = plain_tokenizer(texts, branch.vocabulary, branch.min_count, max_text_chars)
+            return _text_features(words, branch.max_tokens)
+        case MfccCnn():
+            return BranchFeatures(mfcc_features(branch))
+        case LogMelCnn():
+            return BranchFeatures(log_mel_features(branch))
 
 
 def new_encoder(branch: Branch, features: BranchFeatures) -> nn.Module:
@@ -62,13 +67,33 @@ def new_encoder(branch: Branch, features: BranchFeatures) -> nn.Module:
             return encoder
         case Gru():
             return GruEncoder(branch, features.ids)
+        case ElmoLstm():
+            return LyricsEncoder(branch, features.ids)
+        case MfccCnn():
+            return MfccEncoder(branch)
+        case LogMelCnn():
+            return LogMelEncoder(branch)
 
 
 def new_head(spec: RecipeSpec, dims: Mapping[Modality, int], prior: NDArray[np.float32]) -> FusedHead:
     """The untrained head over embeddings of the sizes `dims`; `prior` [l] are the labels' shares."""
+    head: FusedHead
     match spec.fusion:
         case "late":
-            return LateFusion(dims, prior, softmax=spec.labels == "softmax")
+            head = LateFusion(dims, prior, softmax=spec.labels == "softmax")
+        case "concatenated":
+            head = Concatenation(dims, prior)
+    return head if spec.prior_bias else head.apply(glorot)
+
+
+def _text_features(words: Words, max_tokens: int) -> BranchFeatures:
+    features = TextFeatures(
+        tokenizer=TOKENIZER,
+        tokenizer_sha256=hashlib.sha256(words.file).hexdigest(),
+        max_tokens=max_tokens,
+        pad_id=PAD_ID,
+    )
+    return BranchFeatures(features, {TOKENIZER: words.file}, words.ids)
 
 
 def feature_spec(features: Mapping[Modality, BranchFeatures]) -> FeatureSpec:

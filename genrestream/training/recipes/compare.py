@@ -1,24 +1,28 @@
 """Each branch of a recipe trained alone, and all of them together: what fusing them brings."""
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from genrestream.schemas.items import Modality
 from genrestream.training.fuse import rows_with
 from genrestream.training.head_rows import HeadRows
 from genrestream.training.metrics import Figures, Predictions, decide, measure_decided
 from genrestream.training.recipes.augment import augmented
+from genrestream.training.recipes.balance import balanced_draw, balanced_loss
 from genrestream.training.recipes.branches import BranchFeatures, new_encoder, new_head
 from genrestream.training.recipes.data import RecipeRows
-from genrestream.training.recipes.loop import Augment, Curves, embed_rows, fit_network, predict, shuffled
+from genrestream.training.recipes.loop import Augment, Curves, embed_rows, fit_network, predict
 from genrestream.training.recipes.loss import binary, categorical
+from genrestream.training.recipes.mfcc_cnn import MfccEncoder
 from genrestream.training.recipes.network import RecipeNetwork, embedding_dim
 from genrestream.training.recipes.spec import RecipeSpec, Vgg16
+from genrestream.training.recipes.warm_up import warm_up
 from genrestream.training.request import TrainRequest
 from genrestream.training.set_figures import SetFigures, measure_sets
 from genrestream.training.split import Fold, Split
@@ -63,21 +67,40 @@ def fit_compared(
 ) -> list[FittedNetwork]:
     """A network of each modality alone where there are several, and last the one of all of them.
 
-    All begin with the same seed and are measured on the same items.
+    All begin with the same encoders and are measured on the same items.
 
     Raises:
         TrainingError: a loss is no number, or weights cannot be had.
     """
     every = tuple(modality for modality in Modality if modality in spec.branches)
     subsets = [*((modality,) for modality in every if len(every) > 1), every]
-    return [_fit(request, spec, subset, features, rows, targets, split, progress) for subset in subsets]
+    begun = _begun(request, spec, every, features, rows, split, progress)
+    return [_fit(request, spec, subset, begun, rows, targets, split, progress) for subset in subsets]
+
+
+def _begun(
+    request: TrainRequest,
+    spec: RecipeSpec,
+    every: tuple[Modality, ...],
+    features: Mapping[Modality, BranchFeatures],
+    rows: RecipeRows,
+    split: Split,
+    progress: Progress,
+) -> dict[Modality, nn.Module]:
+    """The encoders before any label is shown; they cost a language model, so there is one of each."""
+    seed, device = request.fit.seed, request.fit.device
+    torch.manual_seed(seed)
+    encoders = {modality: new_encoder(spec.branches[modality], features[modality]) for modality in every}
+    train, validation = split[Fold.TRAIN], split[Fold.CALIBRATION]
+    warm_up(encoders, spec.branches, rows, train, validation, seed, device, progress)
+    return encoders
 
 
 def _fit(
     request: TrainRequest,
     spec: RecipeSpec,
     subset: tuple[Modality, ...],
-    features: Mapping[Modality, BranchFeatures],
+    begun: Mapping[Modality, nn.Module],
     rows: RecipeRows,
     targets: NDArray[np.bool_],
     split: Split,
@@ -85,19 +108,20 @@ def _fit(
 ) -> FittedNetwork:
     torch.manual_seed(request.fit.seed)
     train, tuned, test = split[Fold.TRAIN], split[Fold.THRESHOLD], split[Fold.TEST]
-    encoders = {modality: new_encoder(spec.branches[modality], features[modality]) for modality in subset}
+    encoders = {modality: copy.deepcopy(begun[modality]) for modality in subset}
     dims = {modality: embedding_dim(encoder) for modality, encoder in encoders.items()}
     network = RecipeNetwork(encoders, new_head(spec, dims, _prior(targets[train], spec)))
+    loss = categorical if spec.labels == "softmax" else binary
     step = f"training {'+'.join(subset)}"
     curves = fit_network(
         network,
         rows,
         targets,
-        shuffled(train),
+        balanced_draw(spec.balance, targets, train, request.fit.seed),
         split[Fold.CALIBRATION],
-        categorical if spec.labels == "softmax" else binary,
+        balanced_loss(spec.balance, loss, targets[train]),
         spec.fit,
-        augmentation(spec),
+        augmentation(spec, encoders),
         request.fit.seed,
         request.fit.device,
         lambda done, total: progress(step, done, total),
@@ -107,6 +131,8 @@ def _fit(
     network.cpu()
     confidences = predict(network, embedded, tuned, embedded.presence[tuned])
     thresholds = choose_thresholds(targets[tuned], confidences, request.aim, request.precision_floor)
+    if spec.threshold is not None:
+        thresholds = np.full(targets.shape[1], spec.threshold)
     complete = test[rows_with(rows.presence[test], tuple(spec.branches))]
     found = predict(network, embedded, complete, embedded.presence[complete])
     predictions = Predictions(found, decide(found, thresholds))
@@ -115,8 +141,8 @@ def _fit(
     return FittedNetwork(network, embedded, thresholds, curves, figures, sets)
 
 
-def augmentation(spec: RecipeSpec) -> Augment:
-    """Pictures mirrored and turned as the recipe says; all else as it is."""
+def augmentation(spec: RecipeSpec, encoders: Mapping[Modality, nn.Module]) -> Augment:
+    """Pictures mirrored and turned as the recipe says, one sample of recordings by chance; texts as is."""
     branch = spec.branches.get(Modality.IMAGE)
 
     def show(inputs: Mapping[Modality, Tensor], rng: np.random.Generator) -> dict[Modality, Tensor]:
@@ -125,6 +151,9 @@ def augmentation(spec: RecipeSpec) -> Augment:
             shown[Modality.IMAGE] = augmented(
                 shown[Modality.IMAGE], rng, flip=branch.flip, rotation_deg=branch.rotation_deg
             )
+        encoder = encoders.get(Modality.AUDIO)
+        if isinstance(encoder, MfccEncoder) and Modality.AUDIO in shown:
+            shown[Modality.AUDIO] = encoder.one_sample(shown[Modality.AUDIO], rng)
         return shown
 
     return show

@@ -21,6 +21,9 @@ from genrestream.training.recipes.loss import Loss
 from genrestream.training.recipes.network import RecipeNetwork
 from genrestream.training.recipes.spec import Fit
 
+MEASURED_ITEMS = 16
+"""Items measured together at most: training may show a part of an item, such as one second of a recording."""
+
 Augment = Callable[[Mapping[Modality, Tensor], np.random.Generator], dict[Modality, Tensor]]
 """A batch's inputs as training shows them."""
 Draw = Callable[[np.random.Generator], NDArray[np.int64]]
@@ -130,7 +133,7 @@ def mean_loss(
     heard = _heard(network)
     total = 0.0
     with torch.no_grad():
-        for batch in in_batches(which, fit.batch_items):
+        for batch in in_batches(which, min(fit.batch_items, MEASURED_ITEMS)):
             mask = _tensor(rows.presence[batch] * heard, device)
             shares = network.log_shares(rows.batch(batch, device), mask)
             total += float(loss_of(shares, _tensor(targets[batch], device)).sum())
@@ -152,7 +155,7 @@ def embed_rows(
         modality: np.zeros((len(rows), dim), np.float32) for modality, dim in network.embedding_dims.items()
     }
     with torch.no_grad():
-        for batch in in_batches(which, batch_items):
+        for batch in in_batches(which, min(batch_items, MEASURED_ITEMS)):
             found = network.embeddings(rows.batch(batch, device), _tensor(presence[batch], device))
             for modality, values in found.items():
                 embeddings[modality][batch] = values.cpu().numpy()

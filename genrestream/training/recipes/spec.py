@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from genrestream.schemas.items import Modality
 from genrestream.schemas.releases import NAME
 from genrestream.training.errors import TrainingError
+from genrestream.training.recipes.spec_audio import Balance, ElmoLstm, LogMelCnn, MfccCnn
 
 MAX_FILE_BYTES = 64 * 1024
 """Of a recipe's file; ours have some 1 KiB."""
@@ -72,7 +73,7 @@ class Gru(_Part):
         return f"GRU of {self.hidden} over {self.max_tokens} of {self.vocabulary} lemmas"
 
 
-Branch = Annotated[Vgg16 | Gru, Field(discriminator="network")]
+Branch = Annotated[Vgg16 | Gru | MfccCnn | LogMelCnn | ElmoLstm, Field(discriminator="network")]
 
 
 class Fit(_Part):
@@ -95,10 +96,18 @@ class RecipeSpec(_Part):
     description: str = Field(max_length=2000)
     not_yet: tuple[str, ...] = Field(default=(), description="What of the published system is not there yet.")
     branches: dict[Modality, Branch] = Field(min_length=1)
-    fusion: Literal["late"] = Field(default="late", description="The mean of the branches' probabilities.")
+    fusion: Literal["late", "concatenated"] = Field(
+        default="late",
+        description="late: the mean of the branches' probabilities; concatenated: one layer over all.",
+    )
     labels: Literal["softmax", "sigmoid"] = Field(
         description="softmax: categorical cross-entropy on the label vector brought to sum 1; "
         "sigmoid: binary cross-entropy of each label."
+    )
+    balance: Balance = Balance()
+    prior_bias: bool = Field(default=True, description="Biases start at the labels' shares, else at 0.")
+    threshold: float | None = Field(
+        default=None, gt=0.0, lt=1.0, description="Of every label; else chosen on the threshold fold."
     )
     fit: Fit = Fit()
 
@@ -107,6 +116,8 @@ class RecipeSpec(_Part):
         for modality, branch in self.branches.items():
             if branch.modality is not modality:
                 raise ValueError(f"{branch.network} hears {branch.modality}, not {modality}")
+        if self.labels == "softmax" and (self.fusion == "concatenated" or self.balance != Balance()):
+            raise ValueError("concatenated and balance are for labels: sigmoid")
         return self
 
     def describe(self) -> str:
