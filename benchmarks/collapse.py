@@ -97,7 +97,8 @@ def main() -> int:
             request = TrainRequest(
                 [folder], Kind.TRACK, arguments.task, arguments.task, Path(), arguments.store, fit=settings
             )
-            catalogue, targets, split = labelled(request)
+            prepared = labelled(request)
+            catalogue, targets, split = prepared.catalogue, prepared.targets, prepared.split
             features = {Modality.AUDIO: branch_features(base.branches[Modality.AUDIO], [], MAX_TEXT_CHARS)}
             items = read_rows(catalogue.examples, features, MAX_TEXT_CHARS, Path(files), arguments.store)
             for change in arguments.only or CHANGES:

@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.table import Table
 
 from genrestream.schemas import Kind
-from genrestream.training.fit import FitSettings
 from genrestream.training.prepare import labelled
 from genrestream.training.recipes.sampling import (
     class_aware_shares,
@@ -31,11 +30,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("set_dir", type=Path, help="A set of tracks.")
     parser.add_argument("--task", default="genres")
+    parser.add_argument("--store", type=Path, default=Path(".genrestream/embeddings"))
     arguments = parser.parse_args()
-    request = TrainRequest(
-        [arguments.set_dir], Kind.TRACK, arguments.task, arguments.task, Path(), Path(), fit=FitSettings()
-    )
-    _, targets, split = labelled(request)
+    task = arguments.task
+    request = TrainRequest([arguments.set_dir], Kind.TRACK, task, task, Path(), arguments.store)
+    prepared = labelled(request)
+    targets, split = prepared.targets, prepared.split
     table = Table(title=f"{len(targets.labels)} labels, {len(split[Fold.TRAIN])} training items")
     for name in ("shown", "rarest", "median", "commonest", "likelihood ratio to reach one half"):
         table.add_column(name)

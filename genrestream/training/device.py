@@ -1,4 +1,7 @@
-"""Which devices PyTorch can train on here."""
+"""Which devices PyTorch can train on here, and on how many threads."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -6,3 +9,17 @@ import torch
 def cuda_is_there() -> bool:
     """Whether a CUDA device can be used."""
     return bool(torch.cuda.is_available())
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch's operations on one thread, and then on as many as before.
+
+    The number decides the order of sums, and so the last bits of every model that is trained after.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

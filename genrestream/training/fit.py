@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genrestream.schemas.items import Modality
+from genrestream.training.device import one_thread
 from genrestream.training.errors import TrainingError
 from genrestream.training.head_rows import HeadRows
 from genrestream.training.heads import (
@@ -122,10 +123,9 @@ def cross_fit(
         held_out[parts == part] = branch_logits(branches, rows, left_out, settings)
         return curves
 
-    # One thread a part: the steps are too small to be shared by threads, which would wait for each other.
-    torch.set_num_threads(1)
     side_by_side = 1 if settings.device != "cpu" else min(count, len(os.sched_getaffinity(0)))
-    with ThreadPoolExecutor(side_by_side) as pool:
+    # One thread a part: the steps are too small to be shared by threads, which would wait for each other.
+    with one_thread(), ThreadPoolExecutor(side_by_side) as pool:
         try:
             curves = list(pool.map(fit_one, range(count)))
         except BaseException:
@@ -151,13 +151,14 @@ def fit_branches(
     lesson = _Lesson(rows, targets, make_loss(settings.loss, targets[which]), settings)
     branches = _new_branches(rows, targets, which).to(settings.device)
     done = {}
-    for epoch in _epochs(branches, lesson, which):
-        for name in branches.names:
-            if epoch == epochs[name]:
-                done[name] = copy.deepcopy(branches.by_name[name].state_dict())
-        progress(epoch, settings.epochs)
-        if len(done) == len(branches.names):
-            break
+    with one_thread():
+        for epoch in _epochs(branches, lesson, which):
+            for name in branches.names:
+                if epoch == epochs[name]:
+                    done[name] = copy.deepcopy(branches.by_name[name].state_dict())
+            progress(epoch, settings.epochs)
+            if len(done) == len(branches.names):
+                break
     for name in branches.names:
         branches.by_name[name].load_state_dict(done[name])
     progress(settings.epochs, settings.epochs)

@@ -3,8 +3,7 @@
 Legend: b batch, n items, d embedding size, l labels of all kinds.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from genrestream.training.device import one_thread
 from genrestream.training.encoders.draft import Progress
 from genrestream.training.encoders.starter.labelled import Labelled
 
@@ -50,7 +50,8 @@ def fit(
 
     The same seed gives the same weights: one thread adds in one order.
     """
-    with _one_thread():
+    # With the smallest of these networks a second thread costs more than it brings, too.
+    with one_thread():
         return _fit(encoder, embedding_dim, batch_of, labelled, epochs, seed, progress)
 
 
@@ -106,17 +107,6 @@ def _measure(encoder: nn.Module, head: nn.Module, batch_of: Batch, labelled: Lab
             precisions.append(average_precision(scores[own, label], positives))
             chances.append(float(positives.mean()))
     return Fit(float(np.mean(precisions)), float(np.mean(chances)))
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """With the smallest of these networks a second thread costs more than it brings, too."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def average_precision(scores: NDArray[np.float32], positives: NDArray[np.bool_]) -> float:
