@@ -72,12 +72,14 @@ def main() -> int:
         data = arguments.data or _sample(Path(folder) / "sample")
         for encoders in arguments.encoders or ITEMS:
             models = arguments.models if encoders == "starter" else arguments.pretrained
-            figures += _measure(
+            measured = _measure(
                 encoders, models or pretrained_models(_say), find_sets(data), Path(folder) / encoders, data
             )
-    _show(figures)
-    if arguments.json:
-        arguments.json.write_text(json.dumps([asdict(figure) for figure in figures], indent=1) + "\n")
+            figures += measured
+            # Shown and written now: who stops the rest keeps what was measured.
+            _show(measured)
+            if arguments.json:
+                arguments.json.write_text(json.dumps([asdict(figure) for figure in figures], indent=1) + "\n")
     return 0 if figures else 1
 
 
@@ -99,6 +101,7 @@ def _measure(
             limits: dict[Kind, float] = {}
             for kind, benchmark in sets.items():
                 rates[kind], limits[kind] = run.beside_limit(benchmark, worker, models)
+                console.print(f"{encoders} {kind}s: {rates[kind]:.0f}/s of {limits[kind]:.0f}/s")
             latency = run.latency(sets[Kind.PODCAST])
             spared = [run.again(kind, worker, rate) for kind, rate in rates.items()]
         with _working(state.environment(), arguments, folder) as worker:
