@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from genrestream.schemas.items import Modality
 from genrestream.schemas.releases import NAME
 from genrestream.training.errors import TrainingError
+from genrestream.training.recipes.part import Part
 from genrestream.training.recipes.spec_audio import Balance, ElmoLstm, LogMelCnn, MfccCnn
 
 MAX_FILE_BYTES = 64 * 1024
@@ -20,11 +21,7 @@ NO_WEIGHTS = "none"
 IMAGENET = "imagenet"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Vgg16(_Part):
+class Vgg16(Part):
     """VGG16 on the whole picture, its head replaced by one layer of `embedding` units."""
 
     modality: ClassVar[Modality] = Modality.IMAGE
@@ -55,7 +52,7 @@ class Vgg16(_Part):
         )
 
 
-class Gru(_Part):
+class Gru(Part):
     """Lemmas without stop-words, an embedding of each, and the last state of a GRU over them."""
 
     modality: ClassVar[Modality] = Modality.TEXT
@@ -76,7 +73,7 @@ class Gru(_Part):
 Branch = Annotated[Vgg16 | Gru | MfccCnn | LogMelCnn | ElmoLstm, Field(discriminator="network")]
 
 
-class Fit(_Part):
+class Fit(Part):
     """The loop's bounds and steps."""
 
     epochs: int = Field(default=40, ge=1, le=1000, description="At most.")
@@ -89,7 +86,7 @@ class Fit(_Part):
     )
 
 
-class RecipeSpec(_Part):
+class RecipeSpec(Part):
     """One recipe."""
 
     name: str = Field(pattern=NAME, max_length=40)

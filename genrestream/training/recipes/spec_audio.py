@@ -2,16 +2,13 @@
 
 from typing import ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from genrestream.schemas.items import Modality
+from genrestream.training.recipes.part import Part
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class MfccCnn(_Part):
+class MfccCnn(Part):
     """MFCCs of one-second samples at 44.1 kHz as pictures, a 2-D CNN; a recording is the samples' mean."""
 
     modality: ClassVar[Modality] = Modality.AUDIO
@@ -38,7 +35,7 @@ class MfccCnn(_Part):
         )
 
 
-class LogMelCnn(_Part):
+class LogMelCnn(Part):
     """A 2-D CNN on log-mel patches; a recording is the patches' mean."""
 
     modality: ClassVar[Modality] = Modality.AUDIO
@@ -53,7 +50,7 @@ class LogMelCnn(_Part):
         return f"CNN of width {self.width:g} on {self.patches} log-mel patches of 3 s"
 
 
-class ElmoLstm(_Part):
+class ElmoLstm(Part):
     """A bidirectional LSTM language model of the training texts, its layers mixed, and an LSTM on top."""
 
     modality: ClassVar[Modality] = Modality.TEXT
@@ -76,7 +73,7 @@ class ElmoLstm(_Part):
         )
 
 
-class Balance(_Part):
+class Balance(Part):
     """Long tails: what an epoch shows, and what each loss weighs. Which labels there are, a taxonomy says."""
 
     most_per_pair: int | None = Field(

@@ -21,6 +21,7 @@ from genrestream.training.evaluate import evaluate_beside
 from genrestream.training.export import check_parity
 from genrestream.training.fit_head import fit_head
 from genrestream.training.golden_rows import golden_inputs
+from genrestream.training.losses import LossName
 from genrestream.training.metrics import Predictions
 from genrestream.training.prepare import MIN_MODALITY_ITEMS, Prepared, labelled
 from genrestream.training.recipes.branches import BranchFeatures, branch_features, feature_spec
@@ -153,7 +154,8 @@ def words_alone(request: TrainRequest, prepared: Prepared, progress: Progress) -
         targets.has,
         split,
         prepared.groups,
-        request.fit,
+        # The rival is the same whatever loss was asked for.
+        replace(request.fit, loss=LossName.BCE),
         lambda done, total: progress("training TF-IDF to compare with", done, total),
     )
     return terms_alone(fitted, terms.presence, targets.has, split, request.fit.seed)
