@@ -10,17 +10,15 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from genrestream.schemas import Kind
 from genrestream.training.prepare import labelled
-from genrestream.training.recipes.sampling import (
-    class_aware_shares,
-    first_label_weights,
-    rebalancing_weights,
-)
+from genrestream.training.rebalancing import VOC_CENTRE, rebalancing_weights
+from genrestream.training.recipes.sampling import class_aware_shares, first_label_weights
 from genrestream.training.request import TrainRequest
 from genrestream.training.split import Fold
 
@@ -53,7 +51,8 @@ def shown_shares(has: NDArray[np.bool_]) -> dict[str, NDArray[np.float64]]:
     counts, items = has.sum(axis=0), len(has)
     as_they_are, by_label = np.full(items, 1.0 / items), class_aware_shares(has)
     alike = np.ones(has.shape)
-    rebalanced = rebalancing_weights(has, counts)
+    wanted, labels_items = torch.from_numpy(has).float(), torch.from_numpy(counts).float()
+    rebalanced = rebalancing_weights(wanted, labels_items, VOC_CENTRE).numpy()
     classes = first_label_weights(has, counts, items)[:, None]
     forms = {
         "items as they are": (as_they_are, alike),

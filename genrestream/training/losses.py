@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
+from genrestream.training.rebalancing import COCO_CENTRE, rebalancing_weights
+
 Loss = Callable[[Tensor, Tensor], Tensor]
 """From logits float32 [b, k, l] and wanted 0.0 or 1.0 [b, 1, l] to losses float32 [b, k, l]."""
 
@@ -34,12 +36,9 @@ MARGIN = 0.05
 EFFECTIVE = 0.999
 """Beta of Cui et al. 2019, arXiv:1901.05555: about as many items of a label count as different."""
 
-REBALANCE_FLOOR = 0.1
-REBALANCE_SLOPE = 10.0
-REBALANCE_CENTRE = 0.2
 TOLERANCE = 2.0
 SHIFT = 0.05
-"""alpha, beta, mu, lambda and kappa of Wu et al. 2020, arXiv:2007.09654, as there for COCO."""
+"""lambda and kappa of Wu et al. 2020, arXiv:2007.09654, as there for COCO-MLT."""
 
 
 def make_loss(name: LossName, targets: NDArray[np.bool_]) -> Loss:
@@ -81,15 +80,10 @@ def _distribution_balanced(counts: Tensor, items: int) -> Loss:
     towards labels that are absent."""
     share = (counts / items).clamp(max=1.0 - 1e-4)
     shift = SHIFT * torch.log(1.0 / share - 1.0)
-    inverse = 1.0 / counts
 
     def loss(logits: Tensor, wanted: Tensor) -> Tensor:
-        device = logits.device
-        drawn = (wanted * inverse.to(device)).sum(dim=-1, keepdim=True)
-        # An item without labels was drawn for none; as if for the most frequent, so that it counts least.
-        ratio = inverse.to(device) / drawn.clamp_min(float(inverse.min()))
-        weights = REBALANCE_FLOOR + torch.sigmoid(REBALANCE_SLOPE * (ratio - REBALANCE_CENTRE))
-        shifted = logits - shift.to(device)
+        weights = rebalancing_weights(wanted, counts.to(logits.device), COCO_CENTRE)
+        shifted = logits - shift.to(logits.device)
         present = softplus(-shifted)
         absent = softplus(TOLERANCE * shifted) / TOLERANCE
         return weights * torch.where(wanted > 0, present, absent)

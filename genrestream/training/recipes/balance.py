@@ -8,15 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genrestream.training.rebalancing import VOC_CENTRE, rebalancing_weights
 from genrestream.training.recipes.loop import Draw, shuffled
 from genrestream.training.recipes.loss import Loss
 from genrestream.training.recipes.network import LogShares
-from genrestream.training.recipes.sampling import (
-    class_aware_shares,
-    first_label_weights,
-    rebalancing_weights,
-    thin_pairs,
-)
+from genrestream.training.recipes.sampling import class_aware_shares, first_label_weights, thin_pairs
 from genrestream.training.recipes.spec_audio import Balance
 
 
@@ -41,14 +37,14 @@ def balanced_loss(balance: Balance, loss: Loss, targets: NDArray[np.bool_]) -> L
     counts, items = targets.sum(axis=0), len(targets)
 
     def weighted(shares: LogShares, wanted: Tensor) -> Tensor:
-        has = wanted.cpu().numpy() > 0
-        weights = np.ones(has.shape, np.float32)
-        if balance.rebalanced:
-            weights *= rebalancing_weights(has, counts)
-        if balance.class_weights:
-            weights *= first_label_weights(has, counts, items)[:, None]
         yes, no = shares
         each = wanted * yes + (1.0 - wanted) * no
-        return -(each * torch.from_numpy(weights).to(each.device)).sum(dim=1)
+        if balance.rebalanced:
+            labels_items = torch.from_numpy(counts).float().to(each.device)
+            each = each * rebalancing_weights(wanted, labels_items, VOC_CENTRE)
+        if balance.class_weights:
+            weights = first_label_weights(wanted.cpu().numpy() > 0, counts, items)
+            each = each * torch.from_numpy(weights).to(each.device)[:, None]
+        return -each.sum(dim=1)
 
     return weighted

@@ -1,4 +1,4 @@
-"""Which items a multi-label training draws how often: long tails, pairs of labels, weights of the loss.
+"""Which items a multi-label training draws how often: long tails, pairs of labels, how much each counts.
 
 Legend: n items, l labels. `has` bool [n, l] says which items have which labels.
 """
@@ -7,9 +7,6 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-
-# The smoothing of the re-balancing weight for VOC-MLT in Wu et al. 2020: floor, steepness, middle.
-FLOOR, STEEPNESS, MIDDLE = 0.1, 10.0, 0.3
 
 
 def class_aware_shares(has: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -22,22 +19,6 @@ def class_aware_shares(has: NDArray[np.bool_]) -> NDArray[np.float64]:
     per_item = (1.0 / counts[counts > 0])[None, :] * has[:, counts > 0]
     shares: NDArray[np.float64] = per_item.sum(axis=1) / max(1, int((counts > 0).sum()))
     return shares
-
-
-def rebalancing_weights(has: NDArray[np.bool_], counts: NDArray[np.integer]) -> NDArray[np.float32]:
-    """The weight of each label in each item's loss, float32 [n, l], from 0.1 to 1.1.
-
-    `counts` [l] are the labels' items in training. Drawing by label draws an item with several labels for
-    each of them. The weight takes back what a label was drawn for another's sake: its own share of the draws
-    over the item's, smoothed (Wu et al. 2020, 3.1).
-    """
-    own = 1.0 / np.maximum(1, counts)
-    drawn = (has * own).sum(axis=1, keepdims=True)
-    ratio = own / np.maximum(drawn, own.min())
-    weights: NDArray[np.float32] = (FLOOR + 1.0 / (1.0 + np.exp(-STEEPNESS * (ratio - MIDDLE)))).astype(
-        np.float32
-    )
-    return weights
 
 
 def first_label_weights(

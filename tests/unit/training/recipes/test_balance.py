@@ -6,9 +6,10 @@ import pytest
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.training
 
+from genrestream.training.rebalancing import VOC_CENTRE, rebalancing_weights  # noqa: E402
 from genrestream.training.recipes.balance import balanced_draw, balanced_loss  # noqa: E402
 from genrestream.training.recipes.loss import binary  # noqa: E402
-from genrestream.training.recipes.sampling import first_label_weights, rebalancing_weights  # noqa: E402
+from genrestream.training.recipes.sampling import first_label_weights  # noqa: E402
 from genrestream.training.recipes.spec_audio import Balance  # noqa: E402
 
 # Forty items of label 0, ten of label 1, and ten of both; the first five are not trained on.
@@ -55,5 +56,6 @@ def test_losses_are_weighted_as_asked():
     loss = balanced_loss(Balance(rebalanced=True, class_weights=True), binary, HAS)
     each = torch.nn.functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none").numpy()
     counts = HAS.sum(axis=0)
-    weights = rebalancing_weights(HAS, counts) * first_label_weights(HAS, counts, 60)[:, None]
+    rebalanced = rebalancing_weights(wanted, torch.from_numpy(counts).float(), VOC_CENTRE).numpy()
+    weights = rebalanced * first_label_weights(HAS, counts, 60)[:, None]
     np.testing.assert_allclose(loss(shares, wanted).numpy(), (each * weights).sum(axis=1), rtol=1e-5)

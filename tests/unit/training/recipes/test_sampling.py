@@ -1,14 +1,9 @@
-"""Which items are drawn how often, and what each label's loss weighs."""
+"""Which items are drawn how often, and how much each counts."""
 
 import numpy as np
 import pytest
 
-from genrestream.training.recipes.sampling import (
-    class_aware_shares,
-    first_label_weights,
-    rebalancing_weights,
-    thin_pairs,
-)
+from genrestream.training.recipes.sampling import class_aware_shares, first_label_weights, thin_pairs
 
 # Eight items of label 0, two of label 1, of which one has both; one item without a label.
 HAS = np.array([[1, 0]] * 7 + [[1, 1], [0, 1], [0, 0]], bool)
@@ -26,19 +21,7 @@ def test_a_label_of_no_item_is_passed_over():
     """The shares still sum to 1, and nothing is divided by 0."""
     has = np.column_stack([HAS, np.zeros(10, bool)])
     assert class_aware_shares(has) == pytest.approx(class_aware_shares(HAS))
-    assert np.isfinite(rebalancing_weights(has, has.sum(axis=0))).all()
     assert np.isfinite(first_label_weights(has, has.sum(axis=0), len(has))).all()
-
-
-def test_rebalancing_takes_back_what_was_drawn_for_another_label():
-    """An item drawn for its one label alone has ratio 1 and weight 0.1 + sigmoid(7); of the one with both,
-    label 0 had 1/5 of the draws: 0.1 + sigmoid(10 (0.2 - 0.3)); label 1 4/5."""
-    weights = rebalancing_weights(HAS, COUNTS)
-    assert weights[0, 0] == pytest.approx(0.1 + 1 / (1 + np.exp(-7)))
-    assert weights[7, 0] == pytest.approx(0.1 + 1 / (1 + np.exp(1)))
-    assert weights[7, 1] == pytest.approx(0.1 + 1 / (1 + np.exp(-5)))
-    assert weights.min() >= 0.1
-    assert weights.max() <= 1.1
 
 
 def test_class_weights_weigh_whole_items_by_their_first_label():
