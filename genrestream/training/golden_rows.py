@@ -1,18 +1,41 @@
-"""Which rows become a head's golden batch: real ones, under every subset of the modalities it listens to."""
+"""A head's golden batch: real rows, under every subset of the modalities it listens to.
+
+Legend: b batch.
+"""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from genrestream.repository.golden import Golden
 from genrestream.schemas.features import HashedTextFeatures
 from genrestream.schemas.items import Modality
 from genrestream.schemas.tensors import PRESENCE, TERM_IDS, TERM_WEIGHTS, embedding_input
+from genrestream.training.evaluate import Predict
+from genrestream.training.export import check_parity
 from genrestream.training.fuse import masked_to, rows_with
 from genrestream.training.head_rows import HeadRows
 from genrestream.training.heads import subsets_of
 
 ROWS_A_SUBSET = 4
+
+
+def golden_batch(
+    graph: bytes,
+    predict: Predict,
+    rows: HeadRows,
+    candidates: NDArray[np.int64],
+    hashed: HashedTextFeatures | None,
+    modalities: tuple[Modality, ...],
+) -> Golden:
+    """The golden batch from some of the `candidates`, if the graph gives for it what `predict` does.
+
+    Raises:
+        TrainingError: it gives something else.
+    """
+    inputs, chosen = golden_inputs(rows, candidates, hashed, modalities)
+    return Golden(inputs, check_parity(graph, inputs, predict(chosen, inputs[PRESENCE])))
 
 
 def golden_inputs(

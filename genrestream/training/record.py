@@ -1,19 +1,12 @@
 """What is written beside a head's graph: the release record, the split and the report."""
 
 import json
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from genrestream.schemas.items import Modality
-from genrestream.schemas.releases import EncoderReference, Gate, Release
+from genrestream.schemas.releases import EncoderReference, Release
 from genrestream.schemas.taxonomy import taxonomy
-from genrestream.training.embeddings import EmbeddedItems
-from genrestream.training.evaluate import Evaluation
-from genrestream.training.fit_head import FittedHead
+from genrestream.training.outcome import Outcome
 from genrestream.training.prepare import Prepared
 from genrestream.training.request import TrainRequest
 from genrestream.training.split import Fold
@@ -23,23 +16,16 @@ REPORT = "report.json"
 SPLIT = "split.json"
 
 
-def release_record(
-    request: TrainRequest,
-    prepared: Prepared,
-    modalities: tuple[Modality, ...],
-    thresholds: NDArray[np.float64],
-    evaluation: Evaluation,
-    gates: tuple[Gate, ...],
-) -> Release:
+def release_record(request: TrainRequest, outcome: Outcome) -> Release:
     """The record; version and checksums are filled in by the model repository."""
-    rules = taxonomy(request.taxonomy)
+    prepared, rules = outcome.prepared, taxonomy(request.taxonomy)
     return Release(
         kind=request.kind,
         task=request.served_as,
         model=f"{request.kind}-{request.served_as}",
         version=1,
         labels=prepared.targets.labels,
-        thresholds=tuple(round(float(threshold), 4) for threshold in thresholds),
+        thresholds=tuple(round(float(threshold), 4) for threshold in outcome.thresholds),
         taxonomy=rules.name,
         taxonomy_version=rules.version,
         features=prepared.features,
@@ -52,10 +38,10 @@ def release_record(
             )
             for encoder in prepared.encoders
         },
-        modalities=modalities,
-        metrics={name: round(float(value), 4) for name, value in evaluation.head.as_dict().items()},
+        modalities=outcome.modalities,
+        metrics={name: round(float(value), 4) for name, value in outcome.evaluation.head.as_dict().items()},
         trained_on=prepared.catalogue.items_of_set,
-        gates=gates,
+        gates=outcome.gates,
         checksums={},
         created_at=datetime.now(UTC),
     )
@@ -67,31 +53,23 @@ def split_file(prepared: Prepared) -> bytes:
     return _json({fold: [examples[row].key for row in prepared.split[fold]] for fold in Fold})
 
 
-def report_file(
-    request: TrainRequest,
-    prepared: Prepared,
-    embedded: EmbeddedItems,
-    fitted: FittedHead,
-    evaluation: Evaluation,
-) -> bytes:
-    """All figures, the baselines beside them, the curves and the settings, as JSON."""
+def report_file(request: TrainRequest, outcome: Outcome) -> bytes:
+    """All figures, the baselines beside them, and what the training itself has to report, as JSON."""
+    prepared, evaluation = outcome.prepared, outcome.evaluation
     targets = prepared.targets
     return _json(
         {
             "test": evaluation.head.as_dict(),
             "baselines": {name: found.as_dict() for name, found in evaluation.baselines.items()},
             "slices": {name: found.as_dict() for name, found in evaluation.slices.items()},
-            "curves": fitted.trial.crossed.curves,
-            "loss": fitted.trial.loss,
-            "loss_gate": None if fitted.trial.gate is None else fitted.trial.gate.model_dump(mode="json"),
-            "settings": asdict(request.fit),
+            **outcome.details,
             "versions": library_versions(),
             "split": {fold: len(prepared.split[fold]) for fold in Fold},
             "aim": request.aim,
             "items_by_label": dict(zip(targets.labels, targets.has.sum(axis=0).tolist(), strict=True)),
             "labels_left_out": targets.left_out,
             "unlabelled_items": prepared.catalogue.unlabelled,
-            "unreadable_media": embedded.unreadable,
+            "unreadable_media": outcome.unreadable,
             "near_duplicates_joined": prepared.clusters.counts(),
             "frozen_split": prepared.frozen.counts() if prepared.frozen else None,
         }

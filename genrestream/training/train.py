@@ -3,32 +3,30 @@
 Reads as the flow; each step is a module of its own.
 """
 
-import secrets
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genrestream.repository import GOLDEN, GRAPH, Candidate, add_candidate
-from genrestream.repository.golden import Golden, pack_golden
+from genrestream.repository import Candidate
 from genrestream.repository.layout import PAGE
 from genrestream.schemas.releases import Gate
-from genrestream.schemas.tensors import PRESENCE
+from genrestream.training.candidate import write_candidate
 from genrestream.training.embeddings import embed
 from genrestream.training.evaluate import Evaluation, evaluate
-from genrestream.training.export import check_parity, export_head
+from genrestream.training.export import export_head
 from genrestream.training.fit_head import FittedHead, fit_head
-from genrestream.training.golden_rows import golden_inputs
+from genrestream.training.golden_rows import golden_batch
 from genrestream.training.head_rows import HeadRows
+from genrestream.training.outcome import Outcome
 from genrestream.training.prepare import Prepared, prepare
-from genrestream.training.record import REPORT, SPLIT, release_record, report_file, split_file
-from genrestream.training.report.sources import training_page
 from genrestream.training.request import Progress, TrainRequest
 from genrestream.training.rivals import measure_gates
 from genrestream.training.split import Fold, Split
 from genrestream.training.thresholds import Aim, choose_thresholds, lowered_for_unused
+from genrestream.training.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,35 +88,37 @@ def train(request: TrainRequest, progress: Progress = lambda step, done, total: 
     watch.lap("evaluate")
 
     graph = export_head(fitted.head, len(targets.labels))
-    inputs, chosen = golden_inputs(rows, split[Fold.TEST], features.hashed_text, fitted.modalities)
-    golden = Golden(inputs, check_parity(graph, inputs, fitted.predict(chosen, inputs[PRESENCE])))
-    release = release_record(request, prepared, fitted.modalities, thresholds, evaluation, gates)
+    golden = golden_batch(
+        graph, fitted.predict, rows, split[Fold.TEST], features.hashed_text, fitted.modalities
+    )
     watch.lap("export")
 
-    page = training_page(
-        request,
+    outcome = Outcome(
         prepared,
-        rows,
-        fitted.trial.crossed.curves,
-        asdict(request.fit),
-        embedded.unreadable,
+        fitted.modalities,
+        thresholds,
         evaluation,
-        release,
+        gates,
         graph,
+        golden,
+        rows,
+        embedded.unreadable,
+        curves=fitted.trial.crossed.curves,
+        fit=asdict(request.fit),
+        details=_details(request, fitted),
     )
-    watch.lap("report")
-
-    files = {
-        GRAPH: graph,
-        GOLDEN: pack_golden(golden),
-        SPLIT: split_file(prepared),
-        REPORT: report_file(request, prepared, embedded, fitted, evaluation),
-        PAGE: page,
-    }
-    run = f"{release.created_at:%Y%m%dt%H%M%S}-{secrets.token_hex(3)}"
-    candidate = add_candidate(request.models, run, files, release)
-    watch.lap("write")
+    candidate = write_candidate(request, outcome, watch)
     return Trained(candidate, evaluation, prepared, embedded.unreadable, watch.seconds, fitted.trial.gate)
+
+
+def _details(request: TrainRequest, fitted: FittedHead) -> dict[str, Any]:
+    trial = fitted.trial
+    return {
+        "curves": trial.crossed.curves,
+        "loss": trial.loss,
+        "loss_gate": None if trial.gate is None else trial.gate.model_dump(mode="json"),
+        "settings": asdict(request.fit),
+    }
 
 
 def _thresholds(
@@ -131,17 +131,3 @@ def _thresholds(
         return thresholds
     learnt = split.without(Fold.TEST)
     return lowered_for_unused(thresholds, has[learnt], fitted.predict(learnt, rows.presence[learnt]))
-
-
-class Watch:
-    """Seconds a step."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._since = time.monotonic()
-
-    def lap(self, step: str) -> None:
-        """Count the time since the last lap as the step's."""
-        now = time.monotonic()
-        self.seconds[step] = now - self._since
-        self._since = now

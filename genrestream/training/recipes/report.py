@@ -1,14 +1,11 @@
 """What is kept and shown of a recipe's training."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from genrestream.schemas.items import Modality
-from genrestream.training.evaluate import Evaluation
 from genrestream.training.metrics import Figures
-from genrestream.training.prepare import Prepared
 from genrestream.training.recipes.loop import Curves
 from genrestream.training.recipes.spec import RecipeSpec
 from genrestream.training.request import TrainRequest
@@ -44,27 +41,10 @@ class Compared:
         }
 
 
-def recipe_report(
-    request: TrainRequest,
-    prepared: Prepared,
-    spec: RecipeSpec,
-    compared: tuple[Compared, ...],
-    evaluation: Evaluation,
-    unreadable: int,
-) -> bytes:
-    """All figures, the baselines and single branches beside them, the curves and the recipe, as JSON."""
-    targets = prepared.targets
-    report = {
-        "test": evaluation.head.as_dict(),
-        "baselines": {name: found.as_dict() for name, found in evaluation.baselines.items()},
-        "slices": {name: found.as_dict() for name, found in evaluation.slices.items()},
+def recipe_details(request: TrainRequest, spec: RecipeSpec, compared: tuple[Compared, ...]) -> dict[str, Any]:
+    """The single branches beside all together, and the recipe."""
+    return {
         "compared": {found.name: found.as_dict() for found in compared},
         "recipe": spec.model_dump(mode="json"),
         "seed": request.fit.seed,
-        "aim": request.aim,
-        "items_by_label": dict(zip(targets.labels, targets.has.sum(axis=0).tolist(), strict=True)),
-        "labels_left_out": targets.left_out,
-        "unlabelled_items": prepared.catalogue.unlabelled,
-        "unreadable_media": unreadable,
     }
-    return json.dumps(report, ensure_ascii=False, indent=1).encode() + b"\n"

@@ -3,41 +3,36 @@
 Reads as the flow; each step is a module of its own.
 """
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from genrestream.repository import GOLDEN, GRAPH, add_candidate
-from genrestream.repository.golden import Golden, pack_golden
-from genrestream.repository.layout import PAGE
 from genrestream.schemas.items import Modality, text_fields_of
-from genrestream.schemas.tensors import PRESENCE
 from genrestream.training.baselines import terms_alone
+from genrestream.training.candidate import write_candidate
 from genrestream.training.embeddings import embed
 from genrestream.training.errors import TrainingError
 from genrestream.training.evaluate import evaluate_beside
-from genrestream.training.export import check_parity
 from genrestream.training.fit_head import fit_head
-from genrestream.training.golden_rows import golden_inputs
+from genrestream.training.golden_rows import golden_batch
 from genrestream.training.losses import LossName
 from genrestream.training.metrics import Predictions
+from genrestream.training.outcome import Outcome
 from genrestream.training.prepare import MIN_MODALITY_ITEMS, Prepared, labelled
 from genrestream.training.recipes.branches import BranchFeatures, branch_features, feature_spec
 from genrestream.training.recipes.compare import FittedNetwork, fit_compared
 from genrestream.training.recipes.data import read_rows
 from genrestream.training.recipes.encoders import add_encoders, costs_ms, encoder_graphs
 from genrestream.training.recipes.export import export_fused_head
-from genrestream.training.recipes.report import Compared, recipe_report
+from genrestream.training.recipes.report import Compared, recipe_details
 from genrestream.training.recipes.spec import RecipeSpec
-from genrestream.training.record import REPORT, SPLIT, release_record, split_file
-from genrestream.training.report.sources import training_page
 from genrestream.training.request import Progress, TrainRequest
 from genrestream.training.rivals import measure_gates
 from genrestream.training.split import Fold
 from genrestream.training.terms_size import hashed_features
-from genrestream.training.train import Trained, Watch
+from genrestream.training.train import Trained
+from genrestream.training.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,37 +93,27 @@ def train_recipe(
     costs = costs_ms(graphs, features, rows, split[Fold.TEST])
     compared = tuple(Compared(found.name, found.test, found.curves, found.sets, costs) for found in networks)
     head = export_fused_head(fitted.network.head, fitted.network.embedding_dims, len(targets.labels))
-    inputs, chosen = golden_inputs(fitted.embedded, split[Fold.TEST], None, fitted.network.modalities)
-    golden = Golden(inputs, check_parity(head, inputs, fitted.predict(chosen, inputs[PRESENCE])))
-    prepared = replace(prepared, encoders=add_encoders(request, spec, fitted, features, graphs))
-    release = release_record(
-        request, prepared, fitted.network.modalities, fitted.thresholds, evaluation, gates
+    golden = golden_batch(
+        head, fitted.predict, fitted.embedded, split[Fold.TEST], None, fitted.network.modalities
     )
+    prepared = replace(prepared, encoders=add_encoders(request, spec, fitted, features, graphs))
     watch.lap("export")
 
-    page = training_page(
-        request,
+    outcome = Outcome(
         prepared,
-        fitted.embedded,
-        _curves(networks),
-        {"recipe": spec.name, **spec.fit.model_dump(), "seed": request.fit.seed},
-        rows.unreadable,
+        fitted.network.modalities,
+        fitted.thresholds,
         evaluation,
-        release,
+        gates,
         head,
+        golden,
+        fitted.embedded,
+        rows.unreadable,
+        curves=_curves(networks),
+        fit={"recipe": spec.name, **spec.fit.model_dump(), "seed": request.fit.seed},
+        details=recipe_details(request, spec, compared),
     )
-    watch.lap("report")
-
-    files_of_head = {
-        GRAPH: head,
-        GOLDEN: pack_golden(golden),
-        SPLIT: split_file(prepared),
-        REPORT: recipe_report(request, prepared, spec, compared, evaluation, rows.unreadable),
-        PAGE: page,
-    }
-    run = f"{release.created_at:%Y%m%dt%H%M%S}-{secrets.token_hex(3)}"
-    candidate = add_candidate(request.models, run, files_of_head, release)
-    watch.lap("write")
+    candidate = write_candidate(request, outcome, watch)
     return TrainedRecipe(candidate, evaluation, prepared, rows.unreadable, watch.seconds, compared=compared)
 
 

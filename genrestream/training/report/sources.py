@@ -1,6 +1,5 @@
 """Where findings come from: a training that is about to be written, or a head judged on other items."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -8,10 +7,9 @@ import numpy as np
 
 from genrestream.repository import GRAPH, Repository
 from genrestream.schemas.releases import Release
-from genrestream.training.evaluate import Evaluation, Slice
-from genrestream.training.head_rows import HeadRows
+from genrestream.training.evaluate import Slice
 from genrestream.training.judge import Judgement, encoders_of
-from genrestream.training.prepare import Prepared
+from genrestream.training.outcome import Outcome
 from genrestream.training.report.costs import measure_costs
 from genrestream.training.report.findings import Findings, Training
 from genrestream.training.report.page import render
@@ -20,26 +18,14 @@ from genrestream.training.split import Fold
 from genrestream.training.versions import library_versions
 
 
-def training_page(
-    request: TrainRequest,
-    prepared: Prepared,
-    rows: HeadRows,
-    curves: Sequence[Mapping[str, Sequence[float]]],
-    fit: Mapping[str, object],
-    unreadable: int,
-    evaluation: Evaluation,
-    release: Release,
-    graph: bytes,
-) -> bytes:
-    """The page of a training, on its test fold, whose embeddings `rows` hold; as UTF-8.
-
-    `curves` are those of `Training`; `fit` are the settings of the fit, by name.
-    """
+def training_page(request: TrainRequest, outcome: Outcome, release: Release) -> bytes:
+    """The page of a training, on its test fold; as UTF-8."""
+    prepared, evaluation = outcome.prepared, outcome.evaluation
     test = prepared.split[Fold.TEST]
     with TemporaryDirectory() as folder:
         path = Path(folder) / GRAPH
-        path.write_bytes(graph)
-        costs = measure_costs(path, release, rows, test, prepared.encoders)
+        path.write_bytes(outcome.graph)
+        costs = measure_costs(path, release, outcome.rows, test, prepared.encoders)
     # The slices' rows are those of all items; the page knows those of the test fold alone.
     place = np.full(len(prepared.targets.has), -1, np.int64)
     place[test] = np.arange(len(test))
@@ -49,7 +35,7 @@ def training_page(
             release=release,
             examples=[prepared.catalogue.examples[row] for row in test],
             groups=[prepared.groups[row] for row in test],
-            presence=rows.presence[test],
+            presence=outcome.rows.presence[test],
             truth=prepared.targets.has[test],
             predictions=evaluation.predictions,
             figures=evaluation.head,
@@ -59,7 +45,7 @@ def training_page(
             costs=costs,
             versions=library_versions(),
             seed=request.fit.seed,
-            training=_training(request, prepared, curves, fit, unreadable),
+            training=_training(request, outcome),
         )
     )
 
@@ -93,13 +79,8 @@ def judgement_page(repository: Repository, directory: Path, release: Release, ju
     )
 
 
-def _training(
-    request: TrainRequest,
-    prepared: Prepared,
-    curves: Sequence[Mapping[str, Sequence[float]]],
-    fit: Mapping[str, object],
-    unreadable: int,
-) -> Training:
+def _training(request: TrainRequest, outcome: Outcome) -> Training:
+    prepared = outcome.prepared
     learnt = prepared.split.without(Fold.TEST)
     asked: dict[str, str | float] = {
         "sets": ", ".join(folder.name for folder in request.sets),
@@ -114,15 +95,15 @@ def _training(
     }
     if prepared.features.hashed_text is not None:
         asked["word_buckets"] = prepared.features.hashed_text.word_buckets
-    settings = {**asked, **fit}
+    settings = {**asked, **outcome.fit}
     return Training(
-        curves=curves,
+        curves=outcome.curves,
         split_items={fold: len(prepared.split[fold]) for fold in Fold},
         items_by_label=prepared.targets.has[learnt].sum(axis=0),
         settings={name: str(value) for name, value in settings.items()},
         left_out={
             "labels too rare to learn": prepared.targets.left_out,
             "items without labels for the task": prepared.catalogue.unlabelled,
-            "media that could not be read": unreadable,
+            "media that could not be read": outcome.unreadable,
         },
     )

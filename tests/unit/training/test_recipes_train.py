@@ -61,7 +61,7 @@ def trained(made: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainedReci
 
 def test_a_recipe_becomes_a_candidate(trained):
     """Its best label is mostly right, it hears text and pictures, the golden batch covers every subset of
-    them and passes, and the report compares each branch alone with both."""
+    them and passes, and the report compares each branch alone with both, beside what all trainings report."""
     release, directory = trained.candidate.release, trained.candidate.directory
     assert trained.evaluation.head.top1 > 0.6
     assert release.modalities == (Modality.TEXT, Modality.IMAGE)
@@ -70,6 +70,8 @@ def test_a_recipe_becomes_a_candidate(trained):
     check_golden(golden, Graph(directory / GRAPH).run(golden.inputs, CONFIDENCES), "it")
     report = json.loads((directory / "report.json").read_bytes())
     assert report["compared"].keys() == {"text", "image", "text+image"}
+    assert report["split"]["test"] == trained.evaluation.head.items
+    assert report["recipe"]["name"] == "podcast_vgg16_gru"
     assert all(len(found["curves"]["train"]) == 6 for found in report["compared"].values())
     assert {gate.rival for gate in release.gates} == {"frequencies", "all zeros", "TF-IDF"}
 
