@@ -37,20 +37,20 @@ def terms_alone(
 ) -> Predictions | None:
     """A linear TF-IDF one-vs-rest model on the test fold; None without hashed terms.
 
-    The terms' branch has a loss of its own, so by itself it is that model. Its threshold is cross-validated:
-    chosen on the training items, each judged by the branches that never saw it.
+    The terms' branch has a loss of its own, so by itself it is that model; it is binary cross-entropy's
+    whatever loss trained the head. Its threshold is cross-validated: chosen on the training items, each
+    judged by the branches that never saw it.
     """
-    names = fitted.head.branches.names
-    if TERMS not in names:
+    logits = fitted.terms_logits
+    if logits is None:
         return None
-    place = [names.index(TERMS)]
     train, fold = split[Fold.TRAIN], split[Fold.CALIBRATION]
-    held_out = fitted.logits[train][:, place]
+    held_out = logits[train]
     gate = fit_gate([TERMS], held_out, presence[train], targets[train], seed)
-    gate = calibrate(gate, fitted.logits[fold][:, place], presence[fold], targets[fold])
+    gate = calibrate(gate, logits[fold], presence[fold], targets[fold])
 
     unseen = gated(gate, held_out, presence[train])
     thresholds = choose_thresholds(targets[train], unseen, Aim.MICRO_F1)
     test = split[Fold.TEST]
-    found = gated(gate, fitted.logits[test][:, place], presence[test])
+    found = gated(gate, logits[test], presence[test])
     return Predictions(found, decide(found, thresholds))

@@ -27,7 +27,15 @@ from genrestream.schemas.tensors import (
     head_output,
 )
 from genrestream.training.errors import TrainingError
-from genrestream.training.heads import MIN_NORM, MIN_OTHERS, TERMS, EmbeddingBranch, FusedHead, TermsBranch
+from genrestream.training.heads import (
+    MIN_NORM,
+    MIN_OTHERS,
+    TERMS,
+    Branches,
+    EmbeddingBranch,
+    FusedHead,
+    TermsBranch,
+)
 
 OPSET = 17
 IR_VERSION = 8
@@ -39,9 +47,9 @@ MAX_DIFFERENCE = 1e-4
 _ELEMENT_TYPES = {"FP32": TensorProto.FLOAT, "INT32": TensorProto.INT32}
 
 
-def round_tables(head: FusedHead) -> None:
+def round_tables(branches: Branches) -> None:
     """Bring the table of terms to the float16 values that are served, so that what is measured is served."""
-    for branch in head.branches.children_in_order():
+    for branch in branches.children_in_order():
         if isinstance(branch, TermsBranch):
             branch.weight.data = branch.weight.data.half().float()
 

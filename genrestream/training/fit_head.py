@@ -18,7 +18,7 @@ from genrestream.training.export import round_tables
 from genrestream.training.fit import FitSettings, Progress, branch_logits, fit_branches
 from genrestream.training.fuse import fit_gate
 from genrestream.training.head_rows import HeadRows
-from genrestream.training.heads import FusedHead, Gate
+from genrestream.training.heads import TERMS, FusedHead, Gate
 from genrestream.training.loss_trial import LossTrial, try_loss
 from genrestream.training.losses import LossName
 from genrestream.training.split import Fold, Split, assign_groups
@@ -36,6 +36,9 @@ class FittedHead:
     from the cross-fit's."""
     trial: LossTrial
     """The cross-fit, with the loss that was used."""
+    terms_logits: NDArray[np.float32] | None
+    """[n, 1, l], as `logits`, of the hashed terms' branch that binary cross-entropy trains, whatever loss is
+    used: the linear TF-IDF model that the head is measured against. None without hashed terms."""
 
     @property
     def modalities(self) -> tuple[Modality, ...]:
@@ -91,7 +94,33 @@ def fit_head(
         replace(settings, loss=trial.loss),
         lambda done, _: progress(rounds + done, total),
     )
-    head = FusedHead(branches, gate)
-    round_tables(head)
+    round_tables(branches)
     logits[test] = branch_logits(branches, rows, test, settings)
-    return FittedHead(head, logits, trial)
+    terms_logits = _terms_logits(rows, targets, learnt, test, logits, trial, settings)
+    return FittedHead(FusedHead(branches, gate), logits, trial, terms_logits)
+
+
+def _terms_logits(
+    rows: HeadRows,
+    targets: NDArray[np.bool_],
+    learnt: NDArray[np.int64],
+    test: NDArray[np.int64],
+    logits: NDArray[np.float32],
+    trial: LossTrial,
+    settings: FitSettings,
+) -> NDArray[np.float32] | None:
+    """Those of `FittedHead`, from the head's `logits` where its own branch is that model."""
+    if TERMS not in trial.plain.names:
+        return None
+    place = trial.plain.names.index(TERMS)
+    its = slice(place, place + 1)
+    if trial.loss is LossName.BCE:
+        return logits[:, its]
+    alone = HeadRows({}, rows.terms, rows.presence)
+    epochs = {TERMS: trial.plain.best_epochs[TERMS]}
+    branch = fit_branches(alone, targets, learnt, epochs, replace(settings, loss=LossName.BCE))
+    round_tables(branch)
+    found = np.zeros_like(logits[:, its])
+    found[learnt] = trial.plain.held_out_logits[:, its]
+    found[test] = branch_logits(branch, alone, test, settings)
+    return found

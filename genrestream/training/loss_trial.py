@@ -25,6 +25,8 @@ class LossTrial:
 
     loss: LossName
     crossed: CrossFit
+    plain: CrossFit
+    """The cross-fit with binary cross-entropy, whatever loss is used."""
     gate: Gate | None
     """How the loss that was asked for fared; None if that was binary cross-entropy."""
 
@@ -49,11 +51,11 @@ def try_loss(
     """
     rounds = (int(parts.max()) + 1) * settings.epochs
     asked = settings.loss
-    plain = replace(settings, loss=LossName.BCE)
+    bce = replace(settings, loss=LossName.BCE)
     total = rounds if asked is LossName.BCE else 2 * rounds
-    crossed = cross_fit(rows, targets, learnt, parts, plain, lambda done, _: progress(done, total))
+    plain = cross_fit(rows, targets, learnt, parts, bce, lambda done, _: progress(done, total))
     if asked is LossName.BCE:
-        return LossTrial(asked, crossed, None)
+        return LossTrial(asked, plain, plain, None)
     other = cross_fit(rows, targets, learnt, parts, settings, lambda done, _: progress(rounds + done, total))
 
     at_train = np.isin(learnt, train)
@@ -77,9 +79,11 @@ def try_loss(
         LossName.BCE,
         targets[judged],
         predictions(other),
-        predictions(crossed),
+        predictions(plain),
         [groups[row] for row in judged],
         [GateFigure.MEAN_AP],
         settings.seed,
     )
-    return LossTrial(asked, other, gate) if gate.passed else LossTrial(LossName.BCE, crossed, gate)
+    if gate.passed:
+        return LossTrial(asked, other, plain, gate)
+    return LossTrial(LossName.BCE, plain, plain, gate)

@@ -38,7 +38,7 @@ def trained(rows: HeadRows, targets: np.ndarray) -> FusedHead:
     crossed = cross_fit(rows, targets, everything, parts, SETTINGS)
     gate = fit_gate(crossed.names, crossed.held_out_logits, rows.presence, targets, 0)
     head = FusedHead(fit_branches(rows, targets, everything, crossed.best_epochs, SETTINGS), gate)
-    round_tables(head)
+    round_tables(head.branches)
     return head
 
 

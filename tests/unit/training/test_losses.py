@@ -5,14 +5,16 @@ import math
 import numpy as np
 import pytest
 
-from genrestream.training.split import assign_groups
+from genrestream.training.split import assign_groups, split_by_group
 from tests.unit.training.heads import make_rows
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.training
 
-from genrestream.training import losses  # noqa: E402
+from genrestream.training import gates, losses  # noqa: E402
+from genrestream.training.baselines import terms_alone  # noqa: E402
 from genrestream.training.fit import FitSettings  # noqa: E402
+from genrestream.training.fit_head import fit_head  # noqa: E402
 from genrestream.training.loss_trial import try_loss  # noqa: E402
 from genrestream.training.losses import Loss, LossName, make_loss  # noqa: E402
 from genrestream.training.metrics import mean_average_precision  # noqa: E402
@@ -113,3 +115,23 @@ def test_a_loss_that_wins_is_used(monkeypatch):
     assert trial.gate.passed
     assert trial.loss is LossName.ASYMMETRIC
     assert mean_average_precision(targets, trial.crossed.held_out_logits[:, 0]) > 0.4
+
+
+def test_words_alone_are_the_same_rival_whatever_loss_wins(monkeypatch):
+    """With another loss, here one that wins by any figure, the head's own terms say something else; the
+    linear TF-IDF model that it is measured against is the one that binary cross-entropy trains."""
+    monkeypatch.setattr(gates, "LEVEL", 0.0)
+    rows, targets = make_rows(300)
+    groups = [str(row) for row in range(300)]
+    split = split_by_group(targets, groups, 0)
+    plain, other = (
+        fit_head(rows, targets, split, groups, FitSettings(epochs=4, loss=loss))
+        for loss in (LossName.BCE, LossName.ASYMMETRIC)
+    )
+    assert (plain.trial.loss, other.trial.loss) == (LossName.BCE, LossName.ASYMMETRIC)
+    place = other.head.branches.names.index("terms")
+    assert np.abs(other.logits[:, [place]] - plain.terms_logits).max() > 0.1
+    # A weight may be rounded to the next float16.
+    assert np.abs(other.terms_logits - plain.terms_logits).max() < 0.01
+    rivals = [terms_alone(fitted, rows.presence, targets, split, 0) for fitted in (plain, other)]
+    assert np.abs(rivals[0].confidences - rivals[1].confidences).max() < 0.01
