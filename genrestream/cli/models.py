@@ -182,7 +182,6 @@ def evaluate(
         repository = Repository(models)
         directory, release = _chosen(repository, head, version)
         with progress_bar() as bar:
-            report = reporter(bar)
             judgement = judge(
                 repository,
                 directory,
@@ -191,7 +190,7 @@ def evaluate(
                 task or release.task,
                 store,
                 source,
-                lambda done, total: report("features and embeddings", done, total),
+                reporter(bar),
             )
         if html is not None:
             from genrestream.training.report.sources import judgement_page  # noqa: PLC0415 - loads matplotlib

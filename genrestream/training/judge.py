@@ -1,6 +1,6 @@
 """A released head, or a candidate, measured on catalogue sets through its served graph."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,11 @@ from genrestream.training.head_rows import HeadRows
 from genrestream.training.metrics import Figures, Predictions, decide, measure_decided
 from genrestream.training.near_duplicates import find_clusters
 from genrestream.training.record import SPLIT
+from genrestream.training.request import Progress
 from genrestream.training.set_figures import SetFigures, measure_sets
 from genrestream.training.split import Fold
 
 BATCH_ITEMS = 32
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,7 @@ def judge(
     task: str,
     store: Path,
     source: str = "",
-    progress: Progress = lambda done, total: None,
+    progress: Progress = lambda step, done, total: None,
 ) -> Judgement:
     """The head in `directory` on the items of the sets that its training never saw.
 
@@ -78,14 +77,23 @@ def judge(
         RepositoryError, TaxonomyError: as their modules say.
     """
     catalogue = read_catalogue(sets, release.kind, task)
-    clusters = find_clusters(catalogue.examples, store).names
+    clusters = find_clusters(
+        catalogue.examples, store, lambda done, total: progress("near-duplicates", done, total)
+    ).names
     rows_unseen = unseen(catalogue.examples, clusters, directory)
     if not len(rows_unseen):
         raise TrainingError("the head was trained on every item of these sets; nothing is left to measure on")
     examples = [catalogue.examples[row] for row in rows_unseen]
     encoders = encoders_of(repository, release)
     features = release.features
-    rows = embed(examples, encoders, features.hashed_text, features.max_text_chars, store, progress).rows
+    rows = embed(
+        examples,
+        encoders,
+        features.hashed_text,
+        features.max_text_chars,
+        store,
+        lambda done, total: progress("features and embeddings", done, total),
+    ).rows
     rules = taxonomy(release.taxonomy)
     truth = _truth([rules.map(source, example.labels) for example in examples], release)
     given = rules.given_by(source) if isinstance(rules, Taxonomy) else frozenset(release.labels)

@@ -77,10 +77,19 @@ def test_a_recipe_becomes_a_candidate(trained):
 
 
 def test_served_graphs_say_what_pytorch_said(trained, made):
-    """Through features, encoders and head as a worker runs them, the test fold gets the very figures."""
+    """Through features, encoders and head as a worker runs them, the test fold gets the very figures; each
+    step that takes its time shows how far it is, to its end."""
+    steps: dict[str, tuple[int, int]] = {}
+
+    def progress(step: str, done: int, total: int) -> None:
+        steps[step] = done, total
+
     repository = Repository(trained.candidate.directory.parents[2])
     directory, release = trained.candidate.directory, trained.candidate.release
-    judged = judge(repository, directory, release, [made], "genres", made.parent / "judged")
+    store = made.parent / "judged"
+    judged = judge(repository, directory, release, [made], "genres", store, progress=progress)
+    assert steps.keys() == {"near-duplicates", "features and embeddings"}
+    assert all(done == total > 0 for done, total in steps.values())
     figures = trained.evaluation.head.as_dict()
     assert judged.head.as_dict() == pytest.approx(figures, abs=1e-4)
 
