@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -73,7 +74,7 @@ def release(
         candidate = choose_candidate(repository, head)
         servers = _servers(repository, offline=offline)
         released = _run(release_candidate(repository, candidate, servers, force=force))
-    _tell(released, "released", offline=offline, as_json=as_json)
+    _tell(repository, released, "released", offline=offline, as_json=as_json)
 
 
 def rollback(
@@ -90,7 +91,7 @@ def rollback(
         repository = Repository(models)
         target = choose_rollback(repository, head, to)
         _run(roll_back(repository, target, _servers(repository, offline=offline)))
-    _tell(target, "rolled back to", offline=offline, as_json=as_json)
+    _tell(repository, target, "rolled back to", offline=offline, as_json=as_json)
 
 
 def retire(
@@ -157,8 +158,11 @@ _SHOWN = ("top1", "micro_f1", "mean_ap")
 
 def _rows(repository: Repository, head: str) -> list[dict[str, Any]]:
     live = repository.live(head)
-    found: list[tuple[Release, bool]] = [(release, True) for release in repository.releases(head)]
-    found += [(candidate.release, False) for candidate in repository.candidates(head)]
+    found: list[tuple[Release, bool, Path | None]] = [
+        (release, True, repository.page(release.model, release.version))
+        for release in repository.releases(head)
+    ]
+    found += [(candidate.release, False, candidate.page) for candidate in repository.candidates(head)]
     return [
         {
             "kind": release.kind,
@@ -172,8 +176,9 @@ def _rows(repository: Repository, head: str) -> list[dict[str, Any]]:
             "labels": len(release.labels),
             "encoders": [f"{encoder.model} {encoder.version}" for encoder in release.encoders.values()],
             "metrics": release.metrics,
+            "report": None if page is None else str(page),
         }
-        for release, released in found
+        for release, released, page in found
     ]
 
 
@@ -241,10 +246,14 @@ def _run(work: Coroutine[Any, Any, Result]) -> Result:
         raise CommandError(str(error)) from error
 
 
-def _tell(release: Release, done: str, *, offline: bool, as_json: bool) -> None:
+def _tell(repository: Repository, release: Release, done: str, *, offline: bool, as_json: bool) -> None:
+    page = repository.page(release.model, release.version)
     if as_json:
         live = {"model": release.model, "version": release.version, "announced": not offline}
-        typer.echo(json.dumps({"kind": release.kind, "task": release.task, **live}))
+        report = {"report": None if page is None else str(page)}
+        typer.echo(json.dumps({"kind": release.kind, "task": release.task, **live, **report}))
         return
     when = "; announced at the next `genrestream up`" if offline else " and announced"
     typer.echo(f"{done} {release.kind}-{release.task} version {release.version}{when}")
+    if page is not None:
+        typer.echo(f"report: {os.path.relpath(page)}")

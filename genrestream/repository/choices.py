@@ -16,6 +16,12 @@ class Candidate:
     release: Release
 
     @property
+    def page(self) -> Path | None:
+        """Its report for people; None if it has none."""
+        path = self.directory / PAGE
+        return path if path.is_file() else None
+
+    @property
     def files(self) -> dict[str, Path]:
         """Its files but the record and the page, as `add_version` takes them."""
         paths = sorted(self.directory.iterdir())

@@ -13,7 +13,6 @@ from genrestream.repository.layout import (
     CANDIDATES,
     CONFIG,
     LIVE_POINTER,
-    PAGE,
     candidates_dir,
     head_name,
     is_model_name,
@@ -166,8 +165,8 @@ class Repository:
 
     def keep_page(self, candidate: Candidate, release: Release) -> None:
         """Copy the candidate's report for people, if it has one, to where `page` looks for it."""
-        source = candidate.directory / PAGE
-        if not source.is_file():
+        source = candidate.page
+        if source is None:
             return
         target = page_path(self.root, release.model, release.version)
         try:

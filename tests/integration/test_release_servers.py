@@ -93,6 +93,7 @@ async def test_release_and_rollback_on_servers(own_stack, models):
         "model": HEAD,
         "version": 2,
         "announced": True,
+        "report": None,
     }
     assert (await live_versions(own_stack))[HEAD] == 2
     listed = json.loads(command(own_stack, "releases", "--models", str(models), "--json").stdout)

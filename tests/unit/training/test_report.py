@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import re
 import shutil
 from dataclasses import replace
@@ -340,6 +341,26 @@ async def test_the_page_goes_with_a_release_beside_its_version(trained, models, 
     found = repository.page(released.model, released.version)
     assert found is not None
     assert found.read_bytes() == data
+
+
+def test_the_commands_say_where_the_page_lies(trained, models, tmp_path):
+    """`releases` of the candidate, in its folder; `release`, and `releases` then, of the version, outside
+    of what servers copy."""
+    shutil.copytree(models, tmp_path / "models")
+    no_stack = {"GENRESTREAM_DIR": str(tmp_path / "none"), "KAFKA_BOOTSTRAP": None}
+
+    def run(*arguments: str) -> str:
+        asked = [*arguments, "--models", str(tmp_path / "models")]
+        return CliRunner().invoke(app, asked, env=no_stack, catch_exceptions=False).stdout
+
+    (listed,) = json.loads(run("releases", "--json"))["releases"]
+    assert Path(listed["report"]) == tmp_path / "models" / trained.page.relative_to(models)
+    page = tmp_path / "models" / ".reports" / "podcast-genres" / "1.html"
+    said = run("release", "--offline", "--force")
+    assert said.splitlines()[-1] == f"report: {os.path.relpath(page)}"
+    assert page.is_file()
+    (listed,) = json.loads(run("releases", "--json"))["releases"]
+    assert Path(listed["report"]) == page
 
 
 async def test_a_page_that_cannot_be_kept_stops_the_release(trained, models, tmp_path):
