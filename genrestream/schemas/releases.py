@@ -51,11 +51,24 @@ class GateFigure(StrEnum):
     MICRO_F1 = "micro_f1"
 
 
+class Wanted(StrEnum):
+    """What a gate asks of the head."""
+
+    BETTER = "better"
+    """It is better than its rival in nine of ten bootstrap draws."""
+    NOT_WORSE = "not_worse"
+    """The 95 % interval of its lead does not lie below 0."""
+
+
 class Gate(_Record):
     """What a head was measured against before its release, on the same test items."""
 
-    rival: str = Field(description="A baseline, or the version that was live: its model and version.")
+    rival: str = Field(
+        description="A baseline, the version that was live (its model and version), or one of several "
+        "modalities, alone on the items that have them all."
+    )
     figure: GateFigure
+    wanted: Wanted = Wanted.BETTER
     items: int = Field(ge=0, description="Test items that neither was trained on.")
     head: float
     other: float = Field(description="The rival's figure.")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from genrestream.repository.golden import Golden
 from genrestream.schemas.items import Modality
 from genrestream.schemas.releases import Gate
+from genrestream.training.beside_branches import BesideBranches
 from genrestream.training.evaluate import Evaluation
 from genrestream.training.head_rows import HeadRows
 from genrestream.training.prepare import Prepared
@@ -26,6 +27,8 @@ class Outcome:
     thresholds: NDArray[np.float64]
     """[l]"""
     evaluation: Evaluation
+    beside: Mapping[str, BesideBranches]
+    """By slice."""
     gates: tuple[Gate, ...]
     graph: bytes
     """The head as ONNX."""

@@ -62,6 +62,7 @@ def report_file(request: TrainRequest, outcome: Outcome) -> bytes:
             "test": evaluation.head.as_dict(),
             "baselines": {name: found.as_dict() for name, found in evaluation.baselines.items()},
             "slices": {name: found.as_dict() for name, found in evaluation.slices.items()},
+            "beside_branches": {name: found.as_dict() for name, found in outcome.beside.items()},
             **outcome.details,
             "versions": library_versions(),
             "split": {fold: len(prepared.split[fold]) for fold in Fold},

@@ -1,6 +1,7 @@
-"""A trained head against its rivals on the test fold: the baselines, and the version that is live."""
+"""A trained head against its rivals on the test fold: baselines, what is live, its own branches."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from genrestream.repository import GRAPH, Graph, Repository, RepositoryError
 from genrestream.schemas.releases import Gate, GateFigure
+from genrestream.training.beside_branches import BesideBranches
 from genrestream.training.embeddings import embed
 from genrestream.training.evaluate import MIN_SLICE_ITEMS, Evaluation
 from genrestream.training.gates import gates, live_rival
@@ -35,8 +37,14 @@ class LiveRival:
     predictions: Predictions
 
 
-def measure_gates(request: TrainRequest, prepared: Prepared, evaluation: Evaluation) -> tuple[Gate, ...]:
-    """The head against each baseline and against what is live, as far as the two can be compared."""
+def measure_gates(
+    request: TrainRequest,
+    prepared: Prepared,
+    evaluation: Evaluation,
+    beside: Mapping[str, BesideBranches],
+) -> tuple[Gate, ...]:
+    """The head against each baseline, against what is live, as far as the two can be compared, and against
+    the best of its own branches."""
     test = prepared.split[Fold.TEST]
     truth = prepared.targets.has[test]
     groups = [prepared.groups[row] for row in test]
@@ -53,7 +61,7 @@ def measure_gates(request: TrainRequest, prepared: Prepared, evaluation: Evaluat
         those = [groups[row] for row in live.rows]
         wanted = truth[live.rows][:, live.labels]
         found += gates(live.name, wanted, mine, live.predictions, those, figures, seed)
-    return tuple(found)
+    return (*found, *(slice_.gate for slice_ in beside.values()))
 
 
 def live_rival_of(request: TrainRequest, prepared: Prepared) -> LiveRival | None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from genrestream.repository import Candidate
 from genrestream.repository.layout import PAGE
 from genrestream.schemas.releases import Gate
+from genrestream.training.beside_branches import beside_branches
 from genrestream.training.candidate import write_candidate
 from genrestream.training.embeddings import embed
 from genrestream.training.evaluate import Evaluation, evaluate
@@ -84,7 +85,8 @@ def train(request: TrainRequest, progress: Progress = lambda step, done, total: 
 
     thresholds = _thresholds(request, fitted, rows, targets.has, split)
     evaluation = evaluate(fitted, rows.presence, targets.has, split, thresholds, request.fit.seed)
-    gates = measure_gates(request, prepared, evaluation)
+    beside = beside_branches(evaluation.parts, targets.has, prepared.groups, request.fit.seed)
+    gates = measure_gates(request, prepared, evaluation, beside)
     watch.lap("evaluate")
 
     graph = export_head(fitted.head, len(targets.labels))
@@ -98,6 +100,7 @@ def train(request: TrainRequest, progress: Progress = lambda step, done, total: 
         fitted.modalities,
         thresholds,
         evaluation,
+        beside,
         gates,
         graph,
         golden,

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 from genrestream.schemas.items import Modality, text_fields_of
 from genrestream.training.baselines import terms_alone
+from genrestream.training.beside_branches import beside_branches
 from genrestream.training.candidate import write_candidate
 from genrestream.training.embeddings import embed
 from genrestream.training.errors import TrainingError
@@ -86,7 +87,8 @@ def train_recipe(
         split,
         fitted.thresholds,
     )
-    gates = measure_gates(request, prepared, evaluation)
+    beside = beside_branches(evaluation.parts, targets.has, prepared.groups, request.fit.seed)
+    gates = measure_gates(request, prepared, evaluation, beside)
     watch.lap("evaluate")
 
     graphs = encoder_graphs(fitted, features, rows, split[Fold.TEST])
@@ -104,6 +106,7 @@ def train_recipe(
         fitted.network.modalities,
         fitted.thresholds,
         evaluation,
+        beside,
         gates,
         head,
         golden,

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genrestream.schemas.releases import Release
+from genrestream.training.beside_branches import BesideBranches
 from genrestream.training.catalogue import Example
 from genrestream.training.evaluate import Slice
 from genrestream.training.metrics import Figures, Predictions
@@ -56,6 +57,8 @@ class Findings:
     slices: Mapping[str, Figures]
     parts: Mapping[str, Slice]
     """What the slices' figures were measured on; their rows are those of `truth`."""
+    beside: Mapping[str, BesideBranches]
+    """By slice of several modalities."""
     costs: Sequence[ModelCost]
     versions: Mapping[str, str]
     seed: int

@@ -7,6 +7,7 @@ import numpy as np
 
 from genrestream.repository import GRAPH, Repository
 from genrestream.schemas.releases import Release
+from genrestream.training.beside_branches import beside_branches
 from genrestream.training.evaluate import Slice
 from genrestream.training.judge import Judgement, encoders_of
 from genrestream.training.outcome import Outcome
@@ -16,6 +17,9 @@ from genrestream.training.report.page import render
 from genrestream.training.request import TrainRequest
 from genrestream.training.split import Fold
 from genrestream.training.versions import library_versions
+
+SEED = 0
+"""Of the bootstrap where nothing is trained."""
 
 
 def training_page(request: TrainRequest, outcome: Outcome, release: Release) -> bytes:
@@ -42,6 +46,7 @@ def training_page(request: TrainRequest, outcome: Outcome, release: Release) -> 
             baselines=evaluation.baselines,
             slices=evaluation.slices,
             parts=parts,
+            beside=outcome.beside,
             costs=costs,
             versions=library_versions(),
             seed=request.fit.seed,
@@ -72,9 +77,10 @@ def judgement_page(repository: Repository, directory: Path, release: Release, ju
             baselines={"all zeros": judgement.all_zeros},
             slices=judgement.slices,
             parts=judgement.parts,
+            beside=beside_branches(judgement.parts, judgement.truth, judgement.groups, SEED),
             costs=measure_costs(directory / GRAPH, release, judgement.rows, everything, encoders),
             versions=library_versions(),
-            seed=0,
+            seed=SEED,
         )
     )
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from genrestream.schemas.releases import GateFigure
+from genrestream.schemas.releases import GateFigure, Wanted
 from genrestream.training.bootstrap import drawn_average_precision, group_draws
-from genrestream.training.gates import gates
+from genrestream.training.gates import gates, not_worse_gate
 from genrestream.training.metrics import Predictions, average_precision, decide
 
 RNG = np.random.default_rng(0)
@@ -40,6 +40,28 @@ def test_a_head_that_is_the_same_beats_nothing():
     """Equal figures are no win."""
     same = predictions(0.4, 1)
     assert [gate.wins for gate in gates("itself", TRUTH, same, same, GROUPS, BOTH, seed=0)] == [0.0, 0.0]
+
+
+def test_a_head_is_worse_only_beyond_doubt():
+    """Than what knows more it is; than itself it is not, nor than what is better on one group alone: of the
+    draws one in three (1/e) lacks that group, and so the interval of the lead ends at 0."""
+    good, poor = predictions(0.3, 1), predictions(0.1, 2)
+    better = good.confidences.copy()
+    better[:12] = TRUTH[:12]
+    one_group = ["one"] * 12 + [str(row) for row in range(12, ITEMS)]
+    compared = [
+        (poor, good, GROUPS),
+        (good, good, GROUPS),
+        (good, Predictions(better, good.decided), one_group),
+        (good, poor, GROUPS),
+    ]
+    found = [not_worse_gate("text alone", TRUTH, *each, seed=0) for each in compared]
+    assert [gate.passed for gate in found] == [False, True, True, True]
+    assert found[0].lead[1] < 0
+    assert found[1].lead == (0.0, 0.0)
+    assert found[2].lead[0] < 0
+    assert found[2].lead[1] == 0
+    assert {gate.wanted for gate in found} == {Wanted.NOT_WORSE}
 
 
 def test_groups_are_drawn_whole():

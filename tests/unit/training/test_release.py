@@ -11,7 +11,7 @@ import pytest
 
 from genrestream.repository import GOLDEN, GRAPH, Candidate, Repository, RepositoryError, add_candidate
 from genrestream.repository.golden import Golden, check_golden, pack_golden, read_golden
-from genrestream.schemas.releases import Gate, GateFigure, Release, ReleaseAction
+from genrestream.schemas.releases import Gate, GateFigure, Release, ReleaseAction, Wanted
 from genrestream.training.errors import TrainingError
 from genrestream.training.gates import describe
 from genrestream.training.release import Offline, choose_candidate, choose_rollback, release, rollback
@@ -32,6 +32,19 @@ def gate(rival: str = f"{HEAD} version 1", *, passed: bool = True) -> Gate:
     return Gate(
         rival=rival, figure=GateFigure.MEAN_AP, items=80, head=0.6, other=0.5, wins=0.85, passed=passed
     )
+
+
+WORSE = Gate(
+    rival="text alone on text+image",
+    figure=GateFigure.MEAN_AP,
+    wanted=Wanted.NOT_WORSE,
+    items=60,
+    head=0.4,
+    other=0.5,
+    wins=0.01,
+    lead=(-0.15, -0.04),
+    passed=False,
+)
 
 
 def train_again(
@@ -125,6 +138,19 @@ async def test_a_candidate_that_fails_its_golden_batch_is_not_released(repositor
     assert snapshot(repository.root) == before
 
 
+def test_a_gate_says_by_how_much():
+    """The figures, and what came of the draws: the wins that were wanted, or the lead that must not be
+    below 0."""
+    assert describe(gate("TF-IDF")) == (
+        "TF-IDF: mean average precision 0.600 against 0.500, better in 85% of 400 draws of its 80 test "
+        "items, wanted are 90%"
+    )
+    assert describe(WORSE) == (
+        "text alone on text+image: mean average precision 0.400 against 0.500, a lead of -0.150 to -0.040 in "
+        "95 % of 400 draws of its 60 test items"
+    )
+
+
 @pytest.mark.parametrize(
     ("gates", "reason"),
     [
@@ -132,6 +158,10 @@ async def test_a_candidate_that_fails_its_golden_batch_is_not_released(repositor
         (
             (gate(), gate("TF-IDF", passed=False)),
             f"it does not beat {describe(gate('TF-IDF'))}",
+        ),
+        (
+            (gate(), WORSE),
+            f"it is worse than {describe(WORSE)}",
         ),
         (
             (gate("podcast-genres version 7"),),

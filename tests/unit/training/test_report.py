@@ -26,7 +26,9 @@ pytest.importorskip("torch")
 # matplotlib only warns when a plot has no room.
 pytestmark = [pytest.mark.training, pytest.mark.filterwarnings("error:constrained_layout")]
 
+from genrestream.training.beside_branches import beside_branches  # noqa: E402
 from genrestream.training.catalogue import read_catalogue  # noqa: E402
+from genrestream.training.evaluate import Slice, slice_figures  # noqa: E402
 from genrestream.training.fit import FitSettings  # noqa: E402
 from genrestream.training.metrics import Predictions, decide, label_average_precision, measure  # noqa: E402
 from genrestream.training.release import Offline, release  # noqa: E402
@@ -247,6 +249,7 @@ def few_findings(request: TrainRequest, trained: Trained, items: int) -> Finding
         baselines={},
         slices={},
         parts={},
+        beside={},
         costs=[ModelCost("head", 1000, 10, {1: 0.1})],
         versions={},
         seed=0,
@@ -310,6 +313,29 @@ def test_average_precision_on_the_page_by_hand(request_, trained):
     # Test items, given, precision, recall, F1, average precision; no item has the other label.
     assert page.row(label)[1:7] == ["2", "2", "0.500", "0.500", "0.500", "0.833"]
     assert page.row(other)[1:7] == ["0", "2", "0.000", "–", "0.000", "–"]
+
+
+def test_fusing_stands_beside_each_modality_alone(request_, trained):
+    """A line a slice of several modalities. Text ranks all of the twelve items right; pictures say the same
+    of each, and all together are sure of the wrong ones: of both the average precision is the share of a
+    label's items, 4 of 12. Less than text alone in every draw, so it is worse."""
+    few = few_findings(request_, trained, 12)
+    rows, thresholds = np.arange(12), np.full(3, 0.5)
+
+    def part(confidences: np.ndarray) -> Slice:
+        return Slice(rows, Predictions(confidences, decide(confidences, thresholds)))
+
+    parts = {
+        "text": part(few.truth * 0.8 + 0.1),
+        "image": part(np.full((12, 3), 0.3)),
+        "text+image": Slice(rows, few.predictions),
+    }
+    beside = beside_branches(parts, few.truth, few.groups, 0)
+    slices = slice_figures(parts, few.truth)
+    page = Page(render(replace(few, slices=slices, parts=parts, beside=beside)))
+    row = next(row for row in page.cells if row[0] == "text+image" and len(row) == 8)
+    between = "{:+.3f} to {:+.3f}".format(*beside["text+image"].gate.lead)
+    assert row[1:] == ["12", "0.333", "1.000", "0.333", "-0.667", between, "✗ worse"]
 
 
 def test_other_items_have_a_page_too(trained, shows, models, tmp_path):

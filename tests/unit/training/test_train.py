@@ -61,8 +61,8 @@ def request(made: Path, models: Path, store: Path, **changed: object) -> TrainRe
 
 def test_a_learnable_set_becomes_a_good_candidate(made, models, store):
     """The head beats every baseline, is right on nine of ten best labels, and hears text and pictures; the
-    candidate's files are those of its record, its golden batch covers all three subsets and passes, and no
-    group is in two folds."""
+    candidate's files are those of its record, its golden batch covers all three subsets and passes, no
+    group is in two folds, and fusing text and pictures is no worse than the better of them, by a gate."""
     steps: list[str] = []
     trained = train(request(made, models, store), lambda step, done, total: steps.append(step))
     evaluation, release = trained.evaluation, trained.candidate.release
@@ -84,6 +84,12 @@ def test_a_learnable_set_becomes_a_good_candidate(made, models, store):
     report = json.loads((directory / "report.json").read_bytes())
     assert report["baselines"]["all zeros"]["micro_f1"] == 0
     assert report["slices"].keys() == {"text", "image", "text+image"}
+    beside = report["beside_branches"]["text+image"]
+    assert beside["branches"].keys() == {"text", "image"}
+    assert beside["gate"]["rival"] == f"{beside['best']} alone on text+image"
+    assert beside["gate"]["head"] == pytest.approx(report["slices"]["text+image"]["mean_ap"], abs=1e-4)
+    assert beside["gate"]["passed"]
+    assert beside["gate"] in [gate.model_dump(mode="json") for gate in release.gates]
 
 
 async def test_what_is_live_has_to_be_beaten(made, models, store, tmp_path):
