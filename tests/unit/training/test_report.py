@@ -21,6 +21,7 @@ from genrestream.cli.main import app
 from genrestream.repository import Repository, RepositoryError
 from genrestream.schemas import Kind
 from tests.unit.training.made_set import make_set
+from tests.unit.training.starters import copy_starters
 
 pytest.importorskip("torch")
 # matplotlib only warns when a plot has no room.
@@ -39,7 +40,6 @@ from genrestream.training.report.page import FIGURES, render  # noqa: E402
 from genrestream.training.request import TrainRequest  # noqa: E402
 from genrestream.training.train import Trained, train  # noqa: E402
 
-COMMITTED = Path(__file__).parents[3] / "triton_models"
 HOSTILE = '<script>alert("1")</script><img src="http://example.org/x.png"> & $\\frac$ \x00'
 HOSTILE_LABEL = "Cooking <b>& \"'$x_$"
 
@@ -87,9 +87,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("report") / "models"
-    shutil.copytree(COMMITTED, folder, ignore=shutil.ignore_patterns("*-genres", ".*"))
-    return folder
+    return copy_starters(tmp_path_factory.mktemp("report") / "models")
 
 
 @pytest.fixture(scope="module")

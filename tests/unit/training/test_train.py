@@ -19,6 +19,7 @@ from genrestream.schemas.tensors import CONFIDENCES
 from genrestream.training.errors import TrainingError
 from tests.unit.training.dying import encode_or_die
 from tests.unit.training.made_set import make_set
+from tests.unit.training.starters import copy_starters
 
 pytest.importorskip("torch")
 pytestmark = pytest.mark.training
@@ -32,15 +33,10 @@ from genrestream.training.request import TrainRequest  # noqa: E402
 from genrestream.training.terms_size import hashed_features  # noqa: E402
 from genrestream.training.train import train  # noqa: E402
 
-COMMITTED = Path(__file__).parents[3] / "triton_models"
-
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
-    """A model repository with the starter encoders and no head."""
-    folder = tmp_path / "models"
-    shutil.copytree(COMMITTED, folder, ignore=shutil.ignore_patterns("*-genres", ".candidates"))
-    return folder
+    return copy_starters(tmp_path / "models")
 
 
 @pytest.fixture(scope="module")

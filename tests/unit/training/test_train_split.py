@@ -13,20 +13,18 @@ from typer.testing import CliRunner
 from genrestream.cli.errors import CommandError
 from genrestream.cli.main import app
 from tests.unit.training.made_set import make_set
+from tests.unit.training.starters import copy_starters
 
 pytest.importorskip("torch")
 pytestmark = pytest.mark.training
 
-COMMITTED = Path(__file__).parents[3] / "triton_models"
 COPIED = range(1, 30, 3)
 """Ten items with covers, each of another group of two."""
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("repository") / "models"
-    shutil.copytree(COMMITTED, folder, ignore=shutil.ignore_patterns("*-genres", ".candidates"))
-    return folder
+    return copy_starters(tmp_path_factory.mktemp("repository") / "models")
 
 
 @pytest.fixture(scope="module")
