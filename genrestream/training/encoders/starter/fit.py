@@ -15,6 +15,7 @@ from torch.nn import functional
 from genrestream.training.device import one_thread
 from genrestream.training.encoders.draft import Progress
 from genrestream.training.encoders.starter.labelled import Labelled
+from genrestream.training.metrics import average_precision
 
 BATCH = 32
 LEARNING_RATE = 2e-3
@@ -37,6 +38,8 @@ class Fit:
     """The same for a constant answer: the mean share of the labels."""
 
 
+# With the smallest of these networks a second thread costs more than it brings, too.
+@one_thread()
 def fit(
     encoder: nn.Module,
     embedding_dim: int,
@@ -50,20 +53,6 @@ def fit(
 
     The same seed gives the same weights: one thread adds in one order.
     """
-    # With the smallest of these networks a second thread costs more than it brings, too.
-    with one_thread():
-        return _fit(encoder, embedding_dim, batch_of, labelled, epochs, seed, progress)
-
-
-def _fit(
-    encoder: nn.Module,
-    embedding_dim: int,
-    batch_of: Batch,
-    labelled: Labelled,
-    epochs: int,
-    seed: int,
-    progress: Progress,
-) -> Fit:
     generator = torch.Generator().manual_seed(seed)
     head = nn.Linear(embedding_dim, labelled.targets.shape[1])
     parameters = [*encoder.parameters(), *head.parameters()]
@@ -104,13 +93,6 @@ def _measure(encoder: nn.Module, head: nn.Module, batch_of: Batch, labelled: Lab
         own = labelled.known[rows, label] > 0
         positives = labelled.targets[rows, label][own] > 0
         if positives.any():
-            precisions.append(average_precision(scores[own, label], positives))
+            precisions.append(average_precision(positives, scores[own, label]))
             chances.append(float(positives.mean()))
     return Fit(float(np.mean(precisions)), float(np.mean(chances)))
-
-
-def average_precision(scores: NDArray[np.float32], positives: NDArray[np.bool_]) -> float:
-    """The mean, over the positives in falling score, of the share of positives down to each."""
-    hits = positives[np.argsort(-scores, kind="stable")]
-    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
-    return float(precision[hits].mean())
