@@ -58,7 +58,7 @@ def catalogue(tmp_path: Path) -> Catalogue:
 
 
 def test_examples_are_a_sequence(catalogue):
-    """By index from either end, by slice and in turn they are the lines of the file; beyond it is an error."""
+    """By index from either end, by slice and in turn they are the file's lines; beyond it is an error."""
     examples = catalogue.examples
     assert [example.item.id for example in examples] == [f"p{number}" for number in range(9)]
     assert [example.key for example in examples[2:8:3]] == ["shows/p2", "shows/p5"]
