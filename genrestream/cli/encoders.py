@@ -117,6 +117,17 @@ def build(
     _print_built(built, as_json=as_json)
 
 
+def build_pretrained(models: Path) -> None:
+    """Build the pretrained encoders into a repository that lacks one of them; for other commands."""
+    with _one_line_errors():
+        if models.is_dir() and {each.modality for each in Repository(models).encoders()} >= set(Modality):
+            return
+        from genrestream.training.encoders.build import pretrained_builders  # noqa: PLC0415 - imports torch
+
+        with TemporaryDirectory(prefix="genrestream-") as folder:
+            _build_all(pretrained_builders(), models, _examples(None, Path(folder)))
+
+
 @encoders.command("list")
 def list_encoders(
     models: Models = Path("triton_models"),

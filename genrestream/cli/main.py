@@ -4,6 +4,7 @@ import os
 import sys
 
 import typer
+from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from genrestream import __version__
@@ -11,6 +12,7 @@ from genrestream.cli import (
     announce,
     cache,
     classify,
+    compare,
     dead_letters,
     encoders,
     models,
@@ -22,8 +24,22 @@ from genrestream.cli import (
 )
 from genrestream.cli.errors import CommandError
 
+
+class TwoWords(TyperGroup):
+    """A command may be named by two words, `train compare`, beside the one of its first word.
+
+    A folder of the second word's name is given as `./compare`.
+    """
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+        """What is left of the arguments."""
+        two = " ".join(args[:2])
+        return super().parse_args(ctx, [two, *args[2:]] if two in self.commands else args)
+
+
 app = typer.Typer(
     name="genrestream",
+    cls=TwoWords,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -45,6 +61,7 @@ for module in (
     classify,
     encoders,
     models,
+    compare,
     topics,
     cache,
     announce,

@@ -133,7 +133,7 @@ def train(
             taxonomy=taxonomy,
             source=source,
             split=split,
-            fit=FitSettings(epochs=epochs, loss=LossName(loss), seed=seed, device=_device(device)),
+            fit=FitSettings(epochs=epochs, loss=LossName(loss), seed=seed, device=chosen_device(device)),
         )
         if recipe is None:
             with progress_bar() as bar:
@@ -219,7 +219,12 @@ def _write(path: Path, page: bytes) -> None:
         raise TrainingError(f"cannot write {path}: {error.strerror}") from error
 
 
-def _device(device: Device) -> str:
+def chosen_device(device: Device) -> str:
+    """PyTorch's name of the device.
+
+    Raises:
+        TrainingError: CUDA is asked for and not there.
+    """
     from genrestream.training.device import cuda_is_there  # noqa: PLC0415 - imports torch
 
     if device is Device.CUDA and not cuda_is_there():

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from genrestream.training.calibrate import calibrate
 from genrestream.training.fit_head import FittedHead, gated
-from genrestream.training.fuse import fit_gate
+from genrestream.training.fuse import MAX_GATE_ITEMS, at_most, fit_gate
 from genrestream.training.heads import TERMS
 from genrestream.training.metrics import Predictions, decide
 from genrestream.training.split import Fold, Split
@@ -44,7 +44,7 @@ def terms_alone(
     logits = fitted.terms_logits
     if logits is None:
         return None
-    train, fold = split[Fold.TRAIN], split[Fold.CALIBRATION]
+    train, fold = at_most(MAX_GATE_ITEMS, split[Fold.TRAIN], seed), split[Fold.CALIBRATION]
     held_out = logits[train]
     gate = fit_gate([TERMS], held_out, presence[train], targets[train], seed)
     gate = calibrate(gate, logits[fold], presence[fold], targets[fold])

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from genrestream.training.groups import numbered
 from genrestream.training.metrics import Confidences, Truth
 
 DRAWS = 400
@@ -20,7 +21,7 @@ INTERVAL = (2.5, 97.5)
 
 def group_draws(groups: Sequence[str], seed: int) -> NDArray[np.float64]:
     """How often each item is in each draw, float64 [r, n]; all items of a group equally often."""
-    names, group_of_item = np.unique(np.asarray(groups, np.str_), return_inverse=True)
+    names, group_of_item = numbered(groups)
     rng = np.random.default_rng(seed)
     share = np.full(len(names), 1.0 / len(names))
     drawn = rng.multinomial(len(names), share, size=DRAWS).astype(np.float64)

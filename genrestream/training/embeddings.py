@@ -5,6 +5,7 @@ A run that was stopped goes on where it was: what is kept is not computed again.
 
 import concurrent.futures
 import hashlib
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,14 +18,14 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from genrestream.schemas.features import HashedTextFeatures
 from genrestream.schemas.items import Modality
-from genrestream.training.catalogue import Example, content_hash, named_modalities, read_content
+from genrestream.training.catalogue import Example
 from genrestream.training.chunk_pool import CHUNK_DEADLINE_S, through_pool
+from genrestream.training.contents import content_hash, named_modalities, read_content
+from genrestream.training.disk_arrays import TermsOnDisk
 from genrestream.training.encode_chunk import Encoded, Encoder, Task, encode_chunk
-from genrestream.training.head_rows import MODALITIES, HeadRows, TermRows
-from genrestream.training.vector_store import VectorStore
+from genrestream.training.head_rows import MODALITIES, HeadRows
+from genrestream.training.vector_store import StoredRows, VectorStore
 from genrestream.workers.features.content import HashedTerms
-
-NO_TERMS = HashedTerms(np.zeros(0, np.int32), np.zeros(0, np.float32))
 
 Progress = Callable[[int, int], None]
 """Called with items done and items in all."""
@@ -56,9 +57,10 @@ def embed(
         FeatureSetupError, RepositoryError: an encoder's tokenizer or graph is damaged.
     """
     task = Task(tuple(encoders), hashed, max_text_chars)
-    terms: list[HashedTerms | None] = []
-    hashes: dict[Modality, list[bytes | None]] = {encoder.record.modality: [] for encoder in encoders}
-    computed = unreadable = 0
+    terms = TermsOnDisk(store) if hashed is not None else None
+    places: dict[Modality, array[int]] = {encoder.record.modality: array("q") for encoder in encoders}
+    has_terms = np.zeros(len(examples), np.bool_)
+    done = computed = unreadable = 0
     with ExitStack() as stack:
         stores = {
             encoder.record.modality: stack.enter_context(
@@ -66,30 +68,31 @@ def embed(
             )
             for encoder in encoders
         }
-        for chunk, chunk_hashes, encoded in encoded_chunks(examples, task, stores):
+        for chunk, hashes, encoded in encoded_chunks(examples, task, stores):
             for modality, (which, vectors) in encoded.vectors.items():
-                contents = [content for row in which if (content := chunk_hashes[modality][row])]
+                contents = [content for row in which if (content := hashes[modality][row])]
                 stores[modality].append(contents, vectors)
                 computed += len(which)
-            for modality, found in chunk_hashes.items():
-                hashes[modality] += found
-            terms += encoded.terms
+            for modality, found in hashes.items():
+                places[modality].extend(stores[modality].places(found))
+            if terms is not None:
+                for row, each in enumerate(encoded.terms, done):
+                    terms.append(each)
+                    has_terms[row] = each is not None
             unreadable += encoded.unreadable
-            progress(len(terms), len(examples))
-            del chunk
-        embeddings = {modality: stores[modality].gather(found) for modality, found in hashes.items()}
-        has = {
-            modality: [content is not None and content in stores[modality] for content in found]
-            for modality, found in hashes.items()
+            done += len(chunk)
+            progress(done, len(examples))
+        embeddings = {
+            modality: StoredRows(stores[modality].mapped(), np.array(found, np.int64))
+            for modality, found in places.items()
         }
     presence = np.zeros((len(examples), len(MODALITIES)), np.float32)
-    for modality, flags in has.items():
-        presence[:, MODALITIES.index(modality)] = flags
-    if hashed is not None:
-        column = MODALITIES.index(Modality.TEXT)
-        presence[:, column] = np.maximum(presence[:, column], [found is not None for found in terms])
-    rows = HeadRows(embeddings, _term_rows(terms, hashed) if hashed else None, presence)
-    return EmbeddedItems(rows, computed, unreadable)
+    for modality, found in places.items():
+        presence[:, MODALITIES.index(modality)] = np.array(found) >= 0
+    text = MODALITIES.index(Modality.TEXT)
+    presence[:, text] = np.maximum(presence[:, text], has_terms)
+    kept = terms.rows(hashed.vocabulary_size) if terms is not None and hashed is not None else None
+    return EmbeddedItems(HeadRows(embeddings, kept, presence), computed, unreadable)
 
 
 def store_name(encoder: Encoder, max_text_chars: int) -> str:
@@ -178,11 +181,3 @@ def _try(pool: ProcessPool, example: Example, modalities: frozenset[Modality], t
     except (ProcessExpired, concurrent.futures.TimeoutError, TimeoutError, MemoryError):
         return None
     return encoded
-
-
-def _term_rows(terms: Sequence[HashedTerms | None], hashed: HashedTextFeatures) -> TermRows:
-    found = [item or NO_TERMS for item in terms]
-    starts = np.concatenate([[0], np.cumsum([len(item.ids) for item in found])]).astype(np.int64)
-    ids = np.concatenate([item.ids for item in found]).astype(np.int32)
-    weights = np.concatenate([item.weights for item in found]).astype(np.float32)
-    return TermRows(starts, ids, weights, hashed.vocabulary_size)

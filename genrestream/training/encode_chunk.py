@@ -19,7 +19,8 @@ from genrestream.schemas.features import HashedTextFeatures, TextFeatures
 from genrestream.schemas.items import Modality
 from genrestream.schemas.releases import EncoderRecord
 from genrestream.schemas.tensors import EMBEDDING, encoder_input
-from genrestream.training.catalogue import Example, read_content
+from genrestream.training.catalogue import Example
+from genrestream.training.contents import read_content
 from genrestream.workers.features.batches import bucket_by_length, pad_tokens
 from genrestream.workers.features.content import Extraction, FeaturePlan, HashedTerms
 from genrestream.workers.features.extract import extract

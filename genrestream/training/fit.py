@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from genrestream.schemas.items import Modality
 from genrestream.training.device import one_thread
+from genrestream.training.disk_arrays import zeros_on_disk
 from genrestream.training.errors import TrainingError
-from genrestream.training.head_rows import HeadRows
+from genrestream.training.head_rows import HeadRows, mean_and_deviation
 from genrestream.training.heads import (
     TERMS,
     Branches,
@@ -105,7 +106,7 @@ def cross_fit(
     count = int(parts.max()) + 1
     lesson = _Lesson(rows, targets, make_loss(settings.loss, targets[which]), settings)
     prototype = _new_branches(rows, targets, which)
-    held_out = np.zeros((len(which), len(prototype.names), targets.shape[1]), np.float32)
+    held_out = zeros_on_disk((len(which), len(prototype.names), targets.shape[1]), np.float32)
     epochs_done = [0] * count
     stopped = threading.Event()
 
@@ -284,7 +285,7 @@ def _new_branches(rows: HeadRows, targets: NDArray[np.bool_], train: NDArray[np.
         branches[TERMS] = TermsBranch(np.where(frequency > 1, idf, 0.0).astype(np.float32), prior)
     for modality, array in rows.embeddings.items():
         present = train[rows.has(modality)[train]]
-        branches[modality] = EmbeddingBranch(np.asarray(array[present]), prior)
+        branches[modality] = EmbeddingBranch(*mean_and_deviation(array, present), prior)
     return Branches(branches)
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from genrestream.schemas.items import Modality
 from genrestream.training.calibrate import calibrate
+from genrestream.training.disk_arrays import zeros_on_disk
 from genrestream.training.export import round_tables
 from genrestream.training.fit import FitSettings, Progress, branch_logits, fit_branches
 from genrestream.training.fuse import fit_gate
@@ -81,9 +82,9 @@ def fit_head(
         rows, targets, learnt, parts, train, groups, settings, lambda done, _: progress(done, total)
     )
     crossed = trial.crossed
-    logits = np.zeros((len(rows), len(crossed.names), targets.shape[1]), np.float32)
+    logits = zeros_on_disk((len(rows), len(crossed.names), targets.shape[1]), np.float32)
     logits[learnt] = crossed.held_out_logits
-    gate = fit_gate(crossed.names, logits[train], rows.presence[train], targets[train], settings.seed)
+    gate = fit_gate(crossed.names, logits, rows.presence, targets, settings.seed, train)
     gate = calibrate(gate, logits[calibration], rows.presence[calibration], targets[calibration])
 
     branches = fit_branches(

@@ -42,25 +42,32 @@ def fit_gate(
     presence: NDArray[np.float32],
     targets: NDArray[np.bool_],
     seed: int,
+    which: NDArray[np.int64] | None = None,
 ) -> Gate:
     """The gate for branches `names`, from held-out `logits` [n, k, l], `presence` [n, m], `targets` [n, l].
 
-    The empty subset gets the labels' prior alone.
+    Of the rows `which`; None: all. The empty subset gets the labels' prior alone.
     """
+    which = np.arange(len(presence)) if which is None else which
     modalities = tuple({modality_of(name): None for name in names})
     gate = Gate(len(names), targets.shape[1], modalities)
-    gate.bias[0] = prior_logits(targets)
+    gate.bias[0] = prior_logits(targets[which])
     for subset in subsets_of(modalities):
         heard = [index for index, name in enumerate(names) if modality_of(name) in subset]
-        rows = rows_with(presence, subset)
-        if len(rows) > MAX_GATE_ITEMS:
-            rows = np.random.default_rng(seed).choice(rows, MAX_GATE_ITEMS, replace=False)
+        rows = at_most(MAX_GATE_ITEMS, which[rows_with(presence[which], subset)], seed)
         number = subset_number(subset)
         weights, gate.bias[number], gate.competition[number] = _fit_subset(
             torch.from_numpy(logits[rows][:, heard]), torch.from_numpy(targets[rows])
         )
         gate.weights[number, heard] = weights
     return gate
+
+
+def at_most(count: int, rows: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """The rows, or so many of them by chance."""
+    if len(rows) <= count:
+        return rows
+    return np.random.default_rng(seed).choice(rows, count, replace=False)
 
 
 def rows_with(presence: NDArray[np.float32], subset: Sequence[Modality]) -> NDArray[np.int64]:

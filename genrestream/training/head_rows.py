@@ -5,6 +5,7 @@ Legend: n items, d embedding size, m modalities (text, image, audio), v rows of 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,33 @@ from numpy.typing import NDArray
 from genrestream.schemas.items import Modality
 
 MODALITIES = tuple(Modality)
+
+ROWS_AT_ONCE = 4_096
+"""Rows that are brought into memory together, where all have to be looked at."""
+
+
+class EmbeddingRows(Protocol):
+    """One modality's embeddings: an array [n, d], or rows that are read from the disk as they are used."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """[n, d]"""
+        ...
+
+    def __getitem__(self, which: NDArray[np.int64], /) -> Any:
+        """Some rows float32 [b, d]; zeros where the item lacks the modality."""
+        ...
+
+
+def mean_and_deviation(
+    rows: EmbeddingRows, which: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of each dimension float64 [d] over some rows, at least one, of which only a part is ever in memory."""
+    parts = [which[start : start + ROWS_AT_ONCE] for start in range(0, len(which), ROWS_AT_ONCE)]
+    mean = np.sum([np.sum(rows[part], axis=0, dtype=np.float64) for part in parts], axis=0) / len(which)
+    squares = [np.sum(np.square(rows[part] - mean), axis=0) for part in parts]
+    deviation: NDArray[np.float64] = np.sqrt(np.sum(squares, axis=0) / len(which))
+    return mean, deviation
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +84,9 @@ class TermRows:
     def document_frequency(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """In how many of the rows each term stands, int64 [v]; terms are unique within an item."""
         counts = np.zeros(self.vocabulary_size, np.int64)
-        for row in rows:
-            counts[self.ids[self.starts[row] : self.starts[row + 1]]] += 1
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            ids, _, _ = self.flat(rows[start : start + ROWS_AT_ONCE])
+            counts += np.bincount(ids, minlength=self.vocabulary_size)
         counts[0] = 0
         return counts
 
@@ -66,8 +95,8 @@ class TermRows:
 class HeadRows:
     """All items' inputs to a head."""
 
-    embeddings: Mapping[Modality, NDArray[np.float32]]
-    """Of each modality with an encoder [n, d]; zeros where the item lacks it."""
+    embeddings: Mapping[Modality, EmbeddingRows]
+    """Of each modality with an encoder."""
     terms: TermRows | None
     presence: NDArray[np.float32]
     """[n, m], 1.0 or 0.0, in the order of `Modality`."""

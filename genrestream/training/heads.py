@@ -73,16 +73,17 @@ class EmbeddingBranch(nn.Module):
     inverse_deviation: Tensor
     """Divided by the square root of d: then terms and embeddings train at the same rate."""
 
-    def __init__(self, embeddings: NDArray[np.float32], prior_logits: Tensor) -> None:
-        """Standardise by the mean and deviation of `embeddings` float32 [n, d]."""
+    def __init__(
+        self, mean: NDArray[np.float64], deviation: NDArray[np.float64], prior_logits: Tensor
+    ) -> None:
+        """Standardise by the `mean` and `deviation` [d] of the embeddings that are learnt from."""
         super().__init__()
-        deviation = embeddings.std(axis=0)
         # A constant dimension tells nothing; dividing by its rounding error would make it loud.
         inverse = np.where(deviation > 1e-6, 1.0 / np.maximum(deviation, 1e-6), 0.0)
-        inverse = inverse / np.sqrt(embeddings.shape[1])
-        self.register_buffer("mean", torch.from_numpy(embeddings.mean(axis=0)))
+        inverse = inverse / np.sqrt(len(mean))
+        self.register_buffer("mean", torch.from_numpy(mean.astype(np.float32)))
         self.register_buffer("inverse_deviation", torch.from_numpy(inverse.astype(np.float32)))
-        self.weight = nn.Parameter(torch.zeros(len(prior_logits), embeddings.shape[1]))
+        self.weight = nn.Parameter(torch.zeros(len(prior_logits), len(mean)))
         self.bias = nn.Parameter(prior_logits.clone())
 
     def forward(self, embedding: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ class Judgement:
     """Labels of the head that the source never gives; they are not measured."""
     left_out: int
     """Items of the sets that the head was trained, calibrated or tuned on, and the rest of their clusters."""
-    examples: list[Example]
+    examples: Sequence[Example]
     """The items measured on, n."""
     groups: list[str]
     """Of each item, over near-duplicates."""
@@ -83,7 +83,7 @@ def judge(
     rows_unseen = unseen(catalogue.examples, clusters, directory)
     if not len(rows_unseen):
         raise TrainingError("the head was trained on every item of these sets; nothing is left to measure on")
-    examples = [catalogue.examples[row] for row in rows_unseen]
+    examples = catalogue.examples.only(rows_unseen)
     encoders = encoders_of(repository, release)
     features = release.features
     rows = embed(
@@ -95,7 +95,7 @@ def judge(
         lambda done, total: progress("features and embeddings", done, total),
     ).rows
     rules = taxonomy(release.taxonomy)
-    truth = _truth([rules.map(source, example.labels) for example in examples], release)
+    truth = _truth([rules.map(source, labels) for labels in examples.labels], release)
     given = rules.given_by(source) if isinstance(rules, Taxonomy) else frozenset(release.labels)
     kept = [place for place, label in enumerate(release.labels) if label in given]
     if not kept:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from genrestream.repository import Repository
 from genrestream.schemas.features import AudioFeatures, FeatureSpec, ImageFeatures, TextFeatures
 from genrestream.schemas.items import Modality
@@ -64,7 +66,7 @@ def labelled(request: TrainRequest, progress: Progress = lambda step, done, tota
         TaxonomyError: there is no such taxonomy or source.
     """
     catalogue = _mapped(read_catalogue(request.sets, request.kind, request.task), request)
-    targets = make_targets([example.labels for example in catalogue.examples], request.min_items)
+    targets = make_targets(catalogue.examples.labels, request.min_items)
     clusters = find_clusters(
         catalogue.examples, request.store, lambda done, total: progress("near-duplicates", done, total)
     )
@@ -76,20 +78,19 @@ def labelled(request: TrainRequest, progress: Progress = lambda step, done, tota
 
 def _frozen(path: Path, catalogue: Catalogue, clusters: Clusters) -> FrozenSplit:
     keys = [example.key for example in catalogue.examples]
-    return frozen_split(path, keys, [example.group for example in catalogue.examples], clusters.names)
+    return frozen_split(path, keys, catalogue.examples.groups, clusters.names)
 
 
 def _mapped(catalogue: Catalogue, request: TrainRequest) -> Catalogue:
     """The labels as the taxonomy has them; items that keep none count as unlabelled."""
     rules = taxonomy(request.taxonomy)
-    examples = [
-        replace(example, labels=rules.map(request.source, example.labels)) for example in catalogue.examples
-    ]
-    kept = tuple(example for example in examples if example.labels)
-    if not kept:
+    mapped = [rules.map(request.source, labels) for labels in catalogue.examples.labels]
+    kept = np.flatnonzero([bool(labels) for labels in mapped])
+    if not len(kept):
         raise TrainingError(f"the taxonomy {request.taxonomy} leaves no item of {request.source} a label")
-    dropped = len(examples) - len(kept)
-    return replace(catalogue, examples=kept, unlabelled=catalogue.unlabelled + dropped)
+    dropped = len(mapped) - len(kept)
+    examples = catalogue.examples.only(kept, [mapped[row] for row in kept])
+    return replace(catalogue, examples=examples, unlabelled=catalogue.unlabelled + dropped)
 
 
 def _learnable(targets: Targets, split: Split, min_items: int) -> Targets:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genrestream.training.errors import TrainingError
+from genrestream.training.groups import numbered
 
 
 class Fold(StrEnum):
@@ -29,8 +30,13 @@ SHARES: Mapping[Fold, float] = {
     Fold.THRESHOLD: 0.05,
     Fold.TEST: 0.15,
 }
+MAX_MEASURED_ITEMS = 20_000
+"""No fold that is only measured on is larger: its figures would not get better, and training gets the rest.
+What an evaluation takes of memory is bounded by it."""
 MIN_GROUPS = 20
 """Fewer cannot fill four folds with anything to measure."""
+GROUPS_AT_ONCE = 50_000
+"""More are split so many at a time: each part is stratified in itself, and a table of counts stays small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +62,15 @@ def split_by_group(
     Raises:
         TrainingError: there are fewer than 20 groups.
     """
-    folds = assign_groups(labels, groups, list(shares.values()), seed)
+    folds = assign_groups(labels, groups, _capped(shares, len(labels)), seed)
     return Split({fold: np.flatnonzero(folds == index) for index, fold in enumerate(shares)})
+
+
+def _capped(shares: Mapping[Fold, float], items: int) -> list[float]:
+    """The shares in their order; of many items those of all folds but the first are smaller."""
+    given = list(shares.values())
+    measured = [min(share, MAX_MEASURED_ITEMS / max(1, items)) for share in given[1:]]
+    return given if measured == given[1:] else [1.0 - sum(measured), *measured]
 
 
 def assign_groups(
@@ -68,17 +81,31 @@ def assign_groups(
     Raises:
         TrainingError: there are fewer than 20 groups.
     """
-    names, group_of_item = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
+    names, group_of_item = numbered(groups)
     if len(names) < MIN_GROUPS:
         raise TrainingError(f"{len(names)} groups of items; a split needs at least {MIN_GROUPS}")
-    counts = _count_by_group(labels, group_of_item, len(names))
     rng = np.random.default_rng(seed)
-    wanted = np.asarray(shares)[:, None] / np.sum(shares) * counts.sum(axis=0)[None, :]
     fold_of_group = np.full(len(names), -1, np.int64)
+    # Shuffled once, so that the order of the file decides nothing.
+    shuffled = rng.permutation(len(names))
+    item_order = np.argsort(group_of_item, kind="stable")
+    ends = np.cumsum(np.bincount(group_of_item, minlength=len(names)))
+    for start in range(0, len(names), GROUPS_AT_ONCE):
+        some = shuffled[start : start + GROUPS_AT_ONCE]
+        rows = [item_order[(ends[group - 1] if group else 0) : ends[group]] for group in some]
+        counts = _count_by_group(labels, rows)
+        fold_of_group[some] = _stratified(counts, shares)
+    result: NDArray[np.int64] = fold_of_group[group_of_item]
+    return result
+
+
+def _stratified(counts: NDArray[np.float64], shares: Sequence[float]) -> NDArray[np.int64]:
+    """The fold of each group int64 [g], from its items by label and in all, float64 [g, l + 1]."""
+    wanted = np.asarray(shares)[:, None] / np.sum(shares) * counts.sum(axis=0)[None, :]
+    fold_of_group = np.full(len(counts), -1, np.int64)
     remaining = counts.copy()
-    # Shuffled once, so that the order of the file decides nothing; large groups first, as they fit worst.
-    order = rng.permutation(len(names))
-    order = order[np.argsort(-counts[order, -1], kind="stable")]
+    # Large groups first, as they fit worst.
+    order = np.argsort(-counts[:, -1], kind="stable")
     while True:
         totals = remaining[:, :-1].sum(axis=0)
         if not totals.any():
@@ -93,17 +120,15 @@ def assign_groups(
         fold = _neediest(wanted, -1)
         fold_of_group[group] = fold
         wanted[fold] -= counts[group]
-    result: NDArray[np.int64] = fold_of_group[group_of_item]
-    return result
+    return fold_of_group
 
 
-def _count_by_group(
-    labels: NDArray[np.bool_], group_of_item: NDArray[np.int64], groups: int
-) -> NDArray[np.float64]:
-    """Items of each group by label, and in the last column all of them: float64 [g, l + 1]."""
-    counts = np.zeros((groups, labels.shape[1] + 1))
-    np.add.at(counts[:, :-1], group_of_item, labels)
-    np.add.at(counts[:, -1], group_of_item, 1.0)
+def _count_by_group(labels: NDArray[np.bool_], rows: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
+    """Items by label of each group, whose `rows` they are, and in the last column all: float64 [g, l + 1]."""
+    counts = np.zeros((len(rows), labels.shape[1] + 1))
+    for group, its in enumerate(rows):
+        counts[group, :-1] = labels[its].sum(axis=0)
+        counts[group, -1] = len(its)
     return counts
 
 

@@ -3,6 +3,7 @@
 Legend: n items, l labels.
 """
 
+from collections.abc import Callable
 from enum import StrEnum
 
 import numpy as np
@@ -17,6 +18,9 @@ BELIEF = 1.0
 """How much the confidences themselves count beside what the fold shows, item for item: a small fold, or a
 label that it hardly holds, must not decide alone."""
 
+
+ROWS_AT_ONCE = 8_192
+"""Items whose confidences are in memory together, where all items have to be looked at."""
 
 MIN_ITEMS_GIVEN = 50
 """A label with so many training items has to be given to some item: one that never is helps nobody."""
@@ -51,19 +55,29 @@ def choose_thresholds(
 
 
 def lowered_for_unused(
-    thresholds: NDArray[np.float64], truth: NDArray[np.bool_], confidences: NDArray[np.floating]
+    thresholds: NDArray[np.float64],
+    truth: NDArray[np.bool_],
+    confidences_of: Callable[[NDArray[np.int64]], NDArray[np.floating]],
 ) -> NDArray[np.float64]:
     """The thresholds, lower for each label that has 50 items and that none of the items would be given.
 
-    `truth` [n, l] and `confidences` [n, l] are of all items outside the test fold, judged by branches that
-    never saw them. Such a label's threshold is then the best for its own F1, and its highest confidence at
-    most. Not for a precision floor, which would be broken.
+    `truth` [n, l] is of all items outside the test fold; `confidences_of` some of these [b] are [b, l], from
+    branches that never saw them. Such a label's threshold is then the best for its own F1, and its highest
+    confidence at most. Not for a precision floor, which would be broken.
     """
-    given = decide(confidences, thresholds).any(axis=0)
+    rows = np.arange(len(truth))
+    parts = [rows[start : start + ROWS_AT_ONCE] for start in range(0, len(rows), ROWS_AT_ONCE)]
+    given = np.zeros(truth.shape[1], np.bool_)
+    for part in parts:
+        given |= decide(confidences_of(part), thresholds).any(axis=0)
+    unused = np.flatnonzero(~given & (truth.sum(axis=0) >= MIN_ITEMS_GIVEN))
     lowered = thresholds.copy()
-    for label in np.flatnonzero(~given & (truth.sum(axis=0) >= MIN_ITEMS_GIVEN)):
-        best = _best_f1(truth[:, label], confidences[:, label])
-        lowered[label] = min(best, np.floor(1e4 * confidences[:, label].max()) / 1e4)
+    if not len(unused):
+        return lowered
+    theirs = np.concatenate([confidences_of(part)[:, unused] for part in parts])
+    for label, confidences in zip(unused, theirs.T, strict=True):
+        best = _best_f1(truth[:, label], confidences)
+        lowered[label] = min(best, np.floor(1e4 * confidences.max()) / 1e4)
     return lowered
 
 

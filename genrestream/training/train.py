@@ -133,4 +133,8 @@ def _thresholds(
     if request.aim is Aim.PRECISION:
         return thresholds
     learnt = split.without(Fold.TEST)
-    return lowered_for_unused(thresholds, has[learnt], fitted.predict(learnt, rows.presence[learnt]))
+
+    def confidences_of(some: NDArray[np.int64]) -> NDArray[np.float32]:
+        return fitted.predict(learnt[some], rows.presence[learnt[some]])
+
+    return lowered_for_unused(thresholds, has[learnt], confidences_of)

@@ -1,12 +1,13 @@
 """Embeddings kept on disk by content hash, so that each is computed once; append-only and memory-mapped.
 
-A folder an encoder's version and features. `hashes.bin` holds 32 bytes a row, `vectors.bin` the rows in
-one type, as a rule float32. Vectors are written first: what a kill leaves half-written is cut off when the
-store is opened.
+A folder an encoder's version and features: `vectors.bin` holds the rows in one type, as a rule float32, and
+`rows.sqlite` says which row is whose, so that neither has to fit into memory. Vectors are written first: what
+a kill leaves without an entry is cut off when the store is opened. Legend: n items, d dimensions.
 """
 
 import fcntl
 import os
+import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -17,35 +18,39 @@ from numpy.typing import DTypeLike, NDArray
 
 from genrestream.training.errors import TrainingError
 
-HASH_BYTES = 32
+_TABLE = "CREATE TABLE IF NOT EXISTS rows (content BLOB PRIMARY KEY, row INTEGER NOT NULL) WITHOUT ROWID"
 
 
 class VectorStore:
     """The vectors of one encoder, [d] each of one `dtype`; one process at a time writes, others wait.
 
     Raises:
-        TrainingError: the folder cannot be written.
+        TrainingError: the folder cannot be written, or its index is damaged.
     """
 
     def __init__(self, directory: Path, dimensions: int, dtype: DTypeLike = np.float32) -> None:
         self._dtype = np.dtype(dtype)
         self._row_bytes = self._dtype.itemsize * dimensions
         self._dimensions = dimensions
+        self._vectors_path = directory / "vectors.bin"
         try:
             directory.mkdir(parents=True, exist_ok=True)
             self._lock = (directory / "lock").open("w")
             fcntl.flock(self._lock, fcntl.LOCK_EX)
-            self._hashes = (directory / "hashes.bin").open("a+b")
-            self._vectors = (directory / "vectors.bin").open("a+b")
-            self._vectors_path = directory / "vectors.bin"
-            count = min(_size(self._hashes) // HASH_BYTES, _size(self._vectors) // self._row_bytes)
-            self._hashes.truncate(count * HASH_BYTES)
-            self._vectors.truncate(count * self._row_bytes)
-            self._hashes.seek(0)
-            hashes = self._hashes.read()
+            self._vectors = self._vectors_path.open("a+b")
+            self._index = sqlite3.connect(directory / "rows.sqlite", isolation_level=None)
+            # One sync a checkpoint instead of one a chunk; a power cut costs the last rows, never the order.
+            self._index.execute("PRAGMA journal_mode = WAL")
+            self._index.execute("PRAGMA synchronous = NORMAL")
+            self._index.execute(_TABLE)
+            (known,) = self._index.execute("SELECT count(*) FROM rows").fetchone()
+            self._count = min(known, os.fstat(self._vectors.fileno()).st_size // self._row_bytes)
+            self._index.execute("DELETE FROM rows WHERE row >= ?", (self._count,))
+            self._vectors.truncate(self._count * self._row_bytes)
         except OSError as error:
             raise TrainingError(f"cannot open the embeddings in {directory}: {error.strerror}") from error
-        self._rows = {hashes[i * HASH_BYTES : (i + 1) * HASH_BYTES]: i for i in range(count)}
+        except sqlite3.Error as error:
+            raise TrainingError(f"cannot open the embeddings in {directory}: {error}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -53,54 +58,70 @@ class VectorStore:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for file in (self._vectors, self._hashes, self._lock):
+        self._index.close()
+        for file in (self._vectors, self._lock):
             file.close()
 
     def __contains__(self, content: bytes) -> bool:
-        return content in self._rows
+        return self._row(content) >= 0
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return self._count
 
     def append(self, hashes: Iterable[bytes], vectors: NDArray[Any]) -> None:
         """Add `vectors` [n, d] under their content hashes; those that are there already are left out.
 
         Raises:
-            TrainingError: the disk is full, or the file cannot be written.
+            TrainingError: the disk is full, or the files cannot be written.
         """
-        new = {content: row for row, content in enumerate(hashes) if content not in self._rows}
+        new = {content: place for place, content in enumerate(hashes) if content not in self}
         if not new:
             return
         try:
             self._vectors.write(np.ascontiguousarray(vectors[list(new.values())], self._dtype).tobytes())
             self._vectors.flush()
             os.fdatasync(self._vectors.fileno())
-            self._hashes.write(b"".join(new))
-            self._hashes.flush()
+            self._index.execute("BEGIN")
+            rows = ((content, self._count + place) for place, content in enumerate(new))
+            self._index.executemany("INSERT INTO rows VALUES (?, ?)", rows)
+            self._index.execute("COMMIT")
         except OSError as error:
             raise TrainingError(f"cannot keep embeddings: {error.strerror}") from error
-        for content in new:
-            self._rows[content] = len(self._rows)
-
-    def gather(self, hashes: Sequence[bytes | None]) -> NDArray[Any]:
-        """The vectors [n, d] for content hashes; zeros where there is None or nothing kept."""
-        result = np.zeros((len(hashes), self._dimensions), self._dtype)
-        kept = self.mapped()
-        for row, place in enumerate(self.places(hashes)):
-            if place >= 0:
-                result[row] = kept[place]
-        return result
+        except sqlite3.Error as error:
+            raise TrainingError(f"cannot keep embeddings: {error}") from error
+        self._count += len(new)
 
     def places(self, hashes: Sequence[bytes | None]) -> NDArray[np.int64]:
         """The row of each content in `mapped`, int64 [n]; -1 where there is None or nothing kept."""
-        return np.array([-1 if key is None else self._rows.get(key, -1) for key in hashes], np.int64)
+        return np.array([-1 if content is None else self._row(content) for content in hashes], np.int64)
 
     def mapped(self) -> NDArray[Any]:
         """All vectors [rows, d], read from the disk as they are used; stays readable once this is closed."""
-        if not self._rows:
+        if not self._count:
             return np.zeros((0, self._dimensions), self._dtype)
-        return np.memmap(self._vectors_path, self._dtype, mode="r", shape=(len(self._rows), self._dimensions))
+        return np.memmap(self._vectors_path, self._dtype, mode="r", shape=(self._count, self._dimensions))
+
+    def _row(self, content: bytes) -> int:
+        found = self._index.execute("SELECT row FROM rows WHERE content = ?", (content,)).fetchone()
+        return -1 if found is None else int(found[0])
 
 
-def _size(file: object) -> int:
-    return os.fstat(file.fileno()).st_size  # type: ignore[attr-defined]
+class StoredRows:
+    """Rows of a store in the order of some items, read from the disk as they are used."""
+
+    def __init__(self, kept: NDArray[Any], places: NDArray[np.int64]) -> None:
+        """`kept` [rows, d] are a store's `mapped`; `places` [n] say which is whose, -1 for none."""
+        self._kept, self._places = kept, places
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """[n, d]"""
+        return len(self._places), self._kept.shape[1]
+
+    def __getitem__(self, which: NDArray[np.integer]) -> NDArray[Any]:
+        """The rows of some items [b, d], in memory; zeros where an item has none."""
+        places = self._places[which]
+        found = np.zeros((len(places), self._kept.shape[1]), self._kept.dtype)
+        there = places >= 0
+        found[there] = self._kept[places[there]]
+        return found

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genrestream.schemas.items import text_fields_of
-from genrestream.training.catalogue import Example
+from genrestream.training.catalogue import Example, Examples
+from genrestream.training.groups import numbered
 from genrestream.training.near_duplicates.media_hashes import Progress, media_hashes
 from genrestream.training.near_duplicates.pictures import equal_pictures
 from genrestream.training.near_duplicates.texts import equal_texts
@@ -54,10 +55,10 @@ def find_clusters(
     """
     hashes = media_hashes(examples, store, progress)
     return join_groups(
-        [example.group for example in examples],
+        groups_of(examples),
         [
             *equal_pictures(hashes.pictures),
-            *equal_texts([text_fields_of(example.item) for example in examples]),
+            *equal_texts(lambda row: text_fields_of(examples[row].item), len(examples)),
             *_equal_files(hashes.recordings),
         ],
     )
@@ -68,9 +69,8 @@ def join_groups(groups: Sequence[str], classes: Iterable[Sequence[int]]) -> Clus
 
     Small classes first, as they are the surest; one that would make a cluster too large is left out whole.
     """
-    names, first, group_of_item, sizes = np.unique(
-        np.asarray(groups, dtype=np.str_), return_index=True, return_inverse=True, return_counts=True
-    )
+    names, group_of_item = numbered(groups)
+    _, first, sizes = np.unique(group_of_item, return_index=True, return_counts=True)
     most = int(sizes.max(initial=0)) + max(MIN_GROWTH_ITEMS, int(MAX_GROWTH_SHARE * len(groups)))
     forest = _Forest(sizes)
     left_apart = 0
@@ -114,9 +114,17 @@ class _Forest:
         self.sizes[root] += self.sizes[other]
 
 
-def _equal_files(hashes: Sequence[bytes | None]) -> list[list[int]]:
-    rows: dict[bytes, list[int]] = {}
-    for row, content in enumerate(hashes):
-        if content is not None:
-            rows.setdefault(content, []).append(row)
-    return [members for members in rows.values() if len(members) > 1]
+def _equal_files(hashes: NDArray[np.uint8]) -> list[list[int]]:
+    """Classes of rows with equal hashes uint8 [n, 32], by their first rows; zeros are no hash."""
+    rows = np.flatnonzero(hashes.any(axis=1))
+    _, which, counts = np.unique(hashes[rows], axis=0, return_inverse=True, return_counts=True)
+    members: dict[int, list[int]] = {}
+    for row, same in zip(rows.tolist(), which.ravel().tolist(), strict=True):
+        if counts[same] > 1:
+            members.setdefault(same, []).append(row)
+    return sorted(members.values())
+
+
+def groups_of(examples: Sequence[Example]) -> Sequence[str]:
+    """The group of each, without reading the items where they are kept in files."""
+    return examples.groups if isinstance(examples, Examples) else [example.group for example in examples]

@@ -1,7 +1,11 @@
-"""The picture hash and the recording's content hash of each item; picture hashes are kept on disk."""
+"""The picture hash and the recording's content hash of each item; picture hashes are kept on disk.
+
+Legend: n items.
+"""
 
 import concurrent.futures
-from collections.abc import Callable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,14 +14,17 @@ from numpy.typing import NDArray
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from genrestream.schemas.items import Modality
-from genrestream.training.catalogue import Example, content_hash, named_modalities, read_content
-from genrestream.training.chunk_pool import CHUNK_DEADLINE_S, CHUNK_ITEMS, through_pool
+from genrestream.training.catalogue import Example
+from genrestream.training.chunk_pool import CHUNK_DEADLINE_S, through_pool
+from genrestream.training.contents import content_hash, named_modalities, read_content
 from genrestream.training.near_duplicates.pictures import HASH_BYTES, picture_hash
-from genrestream.training.vector_store import VectorStore
+from genrestream.training.vector_store import StoredRows, VectorStore
 from genrestream.workers.features.errors import MediaError
 
-STORE_NAME = "picture-hashes-1"
+STORE_NAME = "picture-hashes-2"
 """Another number when anything changes the hashes."""
+DIGEST_BYTES = 32
+"""Of SHA-256."""
 
 Progress = Callable[[int, int], None]
 
@@ -28,8 +35,8 @@ class MediaHashes:
 
     pictures: NDArray[np.uint8]
     """Perceptual hashes uint8 [n, 32]; zeros without a picture that can be read and is not blank."""
-    recordings: list[bytes | None]
-    """SHA-256 of the file; None without one that can be read."""
+    recordings: NDArray[np.uint8]
+    """SHA-256 of the file, uint8 [n, 32]; zeros without one that can be read."""
 
 
 def media_hashes(
@@ -40,33 +47,44 @@ def media_hashes(
     Raises:
         TrainingError: hashes cannot be kept.
     """
-    pictures: list[bytes | None] = []
-    recordings: list[bytes | None] = []
-    with VectorStore(store / STORE_NAME, HASH_BYTES) as kept:
-        new: dict[bytes, Example] = {}
-        for done, example in enumerate(examples, 1):
-            content = read_content(example, named_modalities(example.item) - {Modality.TEXT})
-            picture = content_hash(content, Modality.IMAGE) if content.image else None
-            pictures.append(picture)
-            recordings.append(content_hash(content, Modality.AUDIO) if content.audio else None)
-            if picture is not None and picture not in kept:
-                new[picture] = example
-            if done % CHUNK_ITEMS == 0:
-                progress(done, len(examples) + len(new))
-        contents, chosen = list(new), list(new.values())
-        done = 0
-        for hashes in _hashed_chunks(chosen):
-            # A store's numbers are float32, which hold a byte each exactly.
-            known = {place: found for place, found in enumerate(hashes, done) if found is not None}
+    places = array("q")
+    recordings = np.zeros((len(examples), DIGEST_BYTES), np.uint8)
+    with VectorStore(store / STORE_NAME, HASH_BYTES, np.uint8) as kept:
+
+        def schedule(pool: ProcessPool, chunk: Sequence[int]) -> _Pending:
+            return _schedule(pool, [examples[row] for row in chunk], kept)
+
+        for pending, hashes in through_pool(range(len(examples)), schedule, _finish):
+            known = {
+                content: found
+                for content, found in zip(pending.new, hashes, strict=True)
+                if found is not None
+            }
             if known:
-                kept.append([contents[place] for place in known], np.stack(list(known.values())))
-            done += len(hashes)
-            progress(len(examples) + done, len(examples) + len(new))
-        progress(len(examples) + done, len(examples) + done)
-        return MediaHashes(kept.gather(pictures).astype(np.uint8), recordings)
+                kept.append(list(known), np.stack(list(known.values())))
+            for row, digest in enumerate(pending.recordings, len(places)):
+                if digest is not None:
+                    recordings[row] = np.frombuffer(digest, np.uint8)
+            places.extend(kept.places(pending.pictures))
+            progress(len(places), len(examples))
+        rows = StoredRows(kept.mapped(), np.array(places, np.int64))
+        return MediaHashes(rows[np.arange(len(examples))], recordings)
 
 
 _Hashes = list[NDArray[np.uint8] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A chunk whose new pictures are being hashed."""
+
+    pictures: list[bytes | None]
+    """Content hashes, as are all of these."""
+    recordings: list[bytes | None]
+    new: dict[bytes, Example]
+    """The pictures that are not kept yet, each once, and an item that has it."""
+    future: "ProcessFuture[_Hashes] | None"
+    """None without any that is new."""
 
 
 def hash_chunk(examples: Sequence[Example]) -> _Hashes:
@@ -81,22 +99,36 @@ def _hash(example: Example) -> NDArray[np.uint8] | None:
         return None
 
 
-def _hashed_chunks(examples: Sequence[Example]) -> Iterator[_Hashes]:
-    """The hashes chunk by chunk, in order."""
-    return through_pool(examples, lambda pool, chunk: (chunk, _schedule(pool, chunk)), _finish)
+def _schedule(pool: ProcessPool, chunk: Sequence[Example], kept: VectorStore) -> _Pending:
+    pictures: list[bytes | None] = []
+    recordings: list[bytes | None] = []
+    new: dict[bytes, Example] = {}
+    for example in chunk:
+        content = read_content(example, named_modalities(example.item) - {Modality.TEXT})
+        picture = content_hash(content, Modality.IMAGE) if content.image else None
+        pictures.append(picture)
+        recordings.append(content_hash(content, Modality.AUDIO) if content.audio else None)
+        if picture is not None and picture not in kept:
+            new[picture] = example
+    return _Pending(pictures, recordings, new, _start(pool, list(new.values())) if new else None)
 
 
-def _schedule(pool: ProcessPool, chunk: Sequence[Example]) -> "ProcessFuture[_Hashes]":
-    return pool.schedule(hash_chunk, args=(chunk,), timeout=CHUNK_DEADLINE_S)
+def _start(pool: ProcessPool, examples: Sequence[Example]) -> "ProcessFuture[_Hashes]":
+    return pool.schedule(hash_chunk, args=(examples,), timeout=CHUNK_DEADLINE_S)
 
 
-def _finish(pool: ProcessPool, pending: "tuple[Sequence[Example], ProcessFuture[_Hashes]]") -> _Hashes:
-    chunk, future = pending
+def _finish(pool: ProcessPool, pending: _Pending) -> tuple[_Pending, _Hashes]:
+    if pending.future is None:
+        return pending, []
+    return pending, _result(pool, list(pending.new.values()), pending.future)
+
+
+def _result(pool: ProcessPool, examples: Sequence[Example], future: "ProcessFuture[_Hashes]") -> _Hashes:
     try:
         hashes: _Hashes = future.result()
     except (ProcessExpired, concurrent.futures.TimeoutError, TimeoutError, MemoryError):
         # A decoder died, hangs or takes too much memory on one picture: that one has no hash.
-        if len(chunk) == 1:
+        if len(examples) == 1:
             return [None]
-        return [_finish(pool, ([example], _schedule(pool, [example])))[0] for example in chunk]
+        return [_result(pool, [example], _start(pool, [example]))[0] for example in examples]
     return hashes

@@ -4,12 +4,14 @@ Broder 1997, "On the resemblance and containment of documents". Shingles of char
 need no spaces between words, and a letter's change costs 8 of them. Legend: s shingles, b bands.
 """
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from genrestream.training.disk_arrays import zeros_on_disk
 from genrestream.training.near_duplicates.near_equal import near_equal_classes
 from genrestream.workers.features.terms import folded_words
 from genrestream.workers.features.text import clean_fields
@@ -39,17 +41,20 @@ _AT_ONCE = 2_048
 """Shingles multiplied together: 1.6 MB of products."""
 
 
-def equal_texts(texts: Sequence[tuple[str, ...]]) -> list[list[int]]:
-    """Classes of rows whose texts are nearly equal; rows of few words are in none."""
+def equal_texts(text_of: Callable[[int], tuple[str, ...]], count: int) -> list[list[int]]:
+    """Classes of rows, 0 to `count`, whose texts are nearly equal; rows of few words are in none.
+
+    A text is asked for again when it has to be compared: a million of them need not fit into memory.
+    """
 
     @lru_cache(maxsize=4_096)
     def shingles_of(row: int) -> NDArray[np.uint64]:
-        return shingles(texts[row])
+        return shingles(text_of(row))
 
-    rows: list[int] = []
-    keys = np.empty((len(texts), BANDS), np.uint64)
-    for row, fields in enumerate(texts):
-        found = shingles(fields)
+    rows = array("q")
+    keys = zeros_on_disk((count, BANDS), np.uint64)
+    for row in range(count):
+        found = shingles(text_of(row))
         if len(found) >= MIN_SHINGLES:
             keys[len(rows)] = band_keys(found)
             rows.append(row)

@@ -4,6 +4,7 @@ The kept rows are memory-mapped, so that memory does not grow with the set.
 Legend: n items, b batch, m modalities.
 """
 
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ def read_rows(
     """
     sources = [_source(modality, found, files) for modality, found in features.items()]
     task = Task(tuple(sources), None, max_text_chars)
-    hashes: dict[Modality, list[bytes | None]] = {modality: [] for modality in features}
+    found_at: dict[Modality, array[int]] = {modality: array("q") for modality in features}
     done = unreadable = 0
     with ExitStack() as stack:
         stores = {
@@ -94,13 +95,13 @@ def read_rows(
                 contents = [content for row in which if (content := chunk_hashes[modality][row])]
                 stores[modality].append(contents, vectors)
             for modality, found in chunk_hashes.items():
-                hashes[modality] += found
+                found_at[modality].extend(stores[modality].places(found))
             unreadable += encoded.unreadable
             done += len(chunk)
             progress(done, len(examples))
-        places = {modality: stores[modality].places(found) for modality, found in hashes.items()}
+        places = {modality: np.array(found, np.int64) for modality, found in found_at.items()}
         shapes = {source.record.modality: source.shape for source in sources}
-        kept = {modality: found.mapped().reshape(-1, *shapes[modality]) for modality, found in stores.items()}
+        kept = {modality: each.mapped().reshape(-1, *shapes[modality]) for modality, each in stores.items()}
     presence = np.zeros((len(examples), len(MODALITIES)), np.float32)
     for modality, where in places.items():
         presence[:, MODALITIES.index(modality)] = where >= 0

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genrestream.schemas.items import Modality
+from genrestream.training.disk_arrays import zeros_on_disk
 from genrestream.training.errors import TrainingError
 from genrestream.training.head_rows import MODALITIES, HeadRows
 from genrestream.training.recipes.data import RecipeRows
@@ -152,7 +153,8 @@ def embed_rows(
     presence = np.zeros_like(rows.presence)
     presence[which] = rows.presence[which] * _heard(network)
     embeddings = {
-        modality: np.zeros((len(rows), dim), np.float32) for modality, dim in network.embedding_dims.items()
+        modality: zeros_on_disk((len(rows), dim), np.float32)
+        for modality, dim in network.embedding_dims.items()
     }
     with torch.no_grad():
         for batch in in_batches(which, min(batch_items, MEASURED_ITEMS)):

@@ -54,15 +54,26 @@ def measure_costs(
         batch = np.resize(which, items)
         return graph_inputs(release, rows, batch, rows.presence[batch])
 
-    found = [_cost(release.model, head, of_head, CONFIDENCES, HEAD_BATCHES)]
-    for encoder in encoders:
-        name = f"{encoder.record.model} {encoder.record.version}"
-        graph = encoder.directory / GRAPH
-        found.append(_cost(name, graph, _encoder_inputs(encoder), EMBEDDING, ENCODER_BATCHES))
-    return found
+    found = [graph_cost(release.model, head, of_head, CONFIDENCES, HEAD_BATCHES)]
+    return found + [encoder_cost(encoder) for encoder in encoders]
 
 
-def _cost(name: str, path: Path, inputs: Inputs, output: str, batches: Sequence[int]) -> ModelCost:
+def encoder_cost(encoder: Encoder, batches: Sequence[int] = ENCODER_BATCHES) -> ModelCost:
+    """An encoder's graph on tensors of its shape, a text of 96 tokens.
+
+    Raises:
+        RepositoryError: the graph cannot be run.
+    """
+    name = f"{encoder.record.model} {encoder.record.version}"
+    return graph_cost(name, encoder.directory / GRAPH, _encoder_inputs(encoder), EMBEDDING, batches)
+
+
+def graph_cost(name: str, path: Path, inputs: Inputs, output: str, batches: Sequence[int]) -> ModelCost:
+    """A graph's output from the inputs of each batch size, as far as they take under a second.
+
+    Raises:
+        RepositoryError: the graph cannot be run.
+    """
     graph = Graph(path, threads=1)
     batch_ms: dict[int, float] = {}
     item_s = 0.0

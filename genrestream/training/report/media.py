@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from genrestream.schemas.features import ImageFeatures
 from genrestream.schemas.items import Modality
-from genrestream.training.catalogue import Example, read_content
+from genrestream.training.catalogue import Example
+from genrestream.training.contents import read_content
 from genrestream.workers.features.content import DEFAULT_LIMITS
 from genrestream.workers.features.errors import MediaError
 from genrestream.workers.features.image import image_tensor, upright_size_px

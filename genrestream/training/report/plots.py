@@ -1,15 +1,9 @@
 """The page's plots as inline SVG; each is a pure function of what it shows.
 
-Ink and series colours are the page's own CSS variables, so that a plot follows the light or dark theme;
-blue and orange are those of Okabe & Ito (2008), which colour-blind readers tell apart, and the heat maps'
-cividis was made for them (Nuñez et al. 2018).
+The heat maps' cividis was made for colour-blind readers (Nuñez et al. 2018).
 """
 
-import re
-import warnings
 from collections.abc import Mapping, Sequence
-from io import StringIO
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -19,29 +13,9 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
 from genrestream.training.metrics import CALIBRATION_BINS, Reliability
+from genrestream.training.report.drawing import BLUE, INK, ORANGE, STYLE, to_svg
 from genrestream.training.report.words import shortened
 
-# Stand for the page's colours while matplotlib draws; nobody would choose them otherwise.
-_INK, _BLUE, _ORANGE, _FAINT = "#010203", "#010204", "#010205", "#010206"
-_ON_PAGE = {_INK: "currentColor", _BLUE: "var(--blue)", _ORANGE: "var(--orange)", _FAINT: "var(--faint)"}
-
-_STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "genrestream",  # The same figures give the same page.
-    "svg.fonttype": "none",  # Text stays text: selectable, in the page's font.
-    "text.parse_math": False,  # A label may hold dollar signs.
-    "font.size": 9.0,
-    "axes.titlesize": 10.0,
-    "axes.spines.top": False,
-    "lines.markersize": 4.0,
-    "lines.markeredgewidth": 0.8,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": _FAINT,
-    "grid.linewidth": 0.6,
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
-    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK),
-}
 _CELL_IN = 0.235
 MIN_SIDE_IN = 2.0
 """Of a heat map: beside less there would be no room for its scale and titles."""
@@ -55,17 +29,17 @@ MIN_BIN_COUNT = 10
 
 def reliability_plot(panels: Mapping[str, Reliability]) -> str:
     """What each confidence came to, above how often it was said: a column a panel, by its title."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.4 * len(panels), 4.6), layout="constrained")
         axes = figure.subplots(2, len(panels), sharex=True, squeeze=False, height_ratios=[3.2, 1])
         for column, (title, found) in enumerate(panels.items()):
             above, below = axes[0, column], axes[1, column]
             _reliability_axes(above)
-            _reliability_line(above, found, _BLUE, "o")
+            _reliability_line(above, found, BLUE, "o")
             above.set_title(f"{title} · ECE {found.ece:.3f}")
             above.set_ylabel("share that was right")
             middle = (np.arange(CALIBRATION_BINS) + 0.5) / CALIBRATION_BINS
-            below.bar(middle, found.counts, width=0.9 / CALIBRATION_BINS, color=_BLUE)
+            below.bar(middle, found.counts, width=0.9 / CALIBRATION_BINS, color=BLUE)
             # Most confidences of most labels are near 0: on a linear scale nothing else would be seen.
             below.set_yscale("symlog", linthresh=10)
             below.set_yticks([0, *_tens(int(found.counts.max(initial=0)))])
@@ -73,32 +47,32 @@ def reliability_plot(panels: Mapping[str, Reliability]) -> str:
             below.minorticks_off()
             below.set_ylabel("count")
             below.set_xlabel("confidence")
-        return _svg(figure)
+        return to_svg(figure)
 
 
 def slices_plot(slices: Mapping[str, tuple[Reliability, Reliability]]) -> str:
     """A small reliability diagram a slice: of all labels, and of the best one."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         rows = -(-len(slices) // _COLUMNS)
         columns = min(_COLUMNS, len(slices))
         figure = Figure(figsize=(2.5 * columns + 0.4, 2.6 * rows + 0.4), layout="constrained")
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         for axes, (name, (every, best)) in zip(grid, slices.items(), strict=False):
             _reliability_axes(axes)
-            _reliability_line(axes, every, _BLUE, "o", "all labels")
-            _reliability_line(axes, best, _ORANGE, "s", "best label")
+            _reliability_line(axes, every, BLUE, "o", "all labels")
+            _reliability_line(axes, best, ORANGE, "s", "best label")
             axes.set_title(f"{name}\nECE {every.ece:.3f} and {best.ece:.3f}")
         for axes in grid[len(slices) :]:
             axes.set_visible(False)
         grid[0].legend(frameon=False, loc="upper left", fontsize=8)
         figure.supxlabel("confidence", fontsize=9)
         figure.supylabel("share that was right", fontsize=9)
-        return _svg(figure)
+        return to_svg(figure)
 
 
 def curves_plot(curves: Sequence[Mapping[str, Sequence[float]]]) -> str:
     """A panel a branch: the loss on what each part left out, with its best epoch, and their mean."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         names = list(curves[0])
         figure = Figure(figsize=(2.7 * len(names) + 0.3, 2.8), layout="constrained")
         grid = figure.subplots(1, len(names), squeeze=False).ravel()
@@ -107,19 +81,19 @@ def curves_plot(curves: Sequence[Mapping[str, Sequence[float]]]) -> str:
             for part in curves:
                 losses = np.asarray(part[name])
                 best.append(int(np.argmin(losses)))
-                axes.plot(np.arange(1, len(losses) + 1), losses, color=_BLUE, linewidth=1.1, alpha=0.75)
-                axes.plot(best[-1] + 1, losses[best[-1]], "o", color=_ORANGE, markersize=4)
-            axes.axvline(1 + float(np.mean(best)), color=_ORANGE, linewidth=1, linestyle="--")
+                axes.plot(np.arange(1, len(losses) + 1), losses, color=BLUE, linewidth=1.1, alpha=0.75)
+                axes.plot(best[-1] + 1, losses[best[-1]], "o", color=ORANGE, markersize=4)
+            axes.axvline(1 + float(np.mean(best)), color=ORANGE, linewidth=1, linestyle="--")
             axes.set_title(name)
             axes.set_xlabel("epoch")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
         grid[0].set_ylabel("loss an item")
-        return _svg(figure)
+        return to_svg(figure)
 
 
 def heat_map(values: NDArray[np.float64], names: Sequence[str], row_title: str, column_title: str) -> str:
     """Shares [i, j] between labels as a square of cells; NaN is left blank."""
-    with mpl.rc_context({**_STYLE, "axes.grid": False}):
+    with mpl.rc_context({**STYLE, "axes.grid": False}):
         count = len(names)
         cell_in = _CELL_IN if count > _MOST_ANNOTATED else 2 * _CELL_IN
         side_in = max(MIN_SIDE_IN, count * cell_in)
@@ -142,7 +116,7 @@ def heat_map(values: NDArray[np.float64], names: Sequence[str], row_title: str, 
             _annotate(axes, values, top)
         bar = figure.colorbar(mesh, shrink=min(1.0, 2.4 / side_in), format=PercentFormatter(1.0, decimals=0))
         bar.outline.set_visible(False)
-        return _svg(figure)
+        return to_svg(figure)
 
 
 def _tens(most: int) -> list[int]:
@@ -160,7 +134,7 @@ def _annotate(axes: Axes, values: NDArray[np.float64], top: float) -> None:
 
 
 def _reliability_axes(axes: Axes) -> None:
-    axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.8, linestyle=":")
+    axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":")
     # A little more than 0 to 1, so that no mark is cut.
     axes.set_xlim(-0.03, 1.03)
     axes.set_ylim(-0.03, 1.03)
@@ -172,25 +146,3 @@ def _reliability_line(axes: Axes, found: Reliability, colour: str, marker: str, 
     many, few = found.counts >= MIN_BIN_COUNT, (found.counts > 0) & (found.counts < MIN_BIN_COUNT)
     axes.plot(claimed[many], right[many], marker, color=colour, linestyle="-", linewidth=1.4, label=name)
     axes.plot(claimed[few], right[few], marker, color=colour, markerfacecolor="none")
-
-
-def _svg(figure: Figure) -> str:
-    target = StringIO()
-    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    with warnings.catch_warnings():
-        # Labels in scripts that matplotlib's font lacks: the browser has the glyphs.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
-        figure.savefig(target, format="svg", metadata=nothing, transparent=True)
-    text = target.getvalue()
-    text = text[text.index("<svg") :]
-    for stand_in, colour in _ON_PAGE.items():
-        text = text.replace(stand_in, colour)
-    text = re.sub(r'<g id="[^"]*"', "<g", text)  # Every plot would bring the same ones.
-    width_px = round(figure.get_size_inches()[0] * 96)
-    # The size of the page's column decides; the view box keeps the proportions.
-    return re.sub(
-        r'<svg [^>]*?(viewBox="[^"]*")[^>]*>',
-        rf'<svg \1 style="width:{width_px}px" role="img" xmlns:xlink="http://www.w3.org/1999/xlink">',
-        text,
-        count=1,
-    )

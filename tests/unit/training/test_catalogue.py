@@ -7,13 +7,8 @@ from pathlib import Path
 import pytest
 
 from genrestream.schemas import Kind, Modality
-from genrestream.training.catalogue import (
-    MAX_LINE_BYTES,
-    content_hash,
-    named_modalities,
-    read_catalogue,
-    read_content,
-)
+from genrestream.training.catalogue import MAX_LINE_BYTES, read_catalogue
+from genrestream.training.contents import content_hash, named_modalities, read_content
 from genrestream.training.errors import TrainingError
 
 EVENT = {"kind": "event", "id": "a", "title": "Night", "labels": {"genres": ["Rock"]}, "group": "g"}
@@ -59,7 +54,7 @@ def test_items_of_other_kinds_are_passed_over(tmp_path):
         ({**EVENT, "id": "b", "kind": "film"}, r":2: kind is 'film', none of event, podcast, track$"),
         ({**EVENT, "id": "b", "title": 5}, r":2: title: Input should be a valid string$"),
         ({**EVENT, "id": ""}, r":2: id: "),
-        (EVENT, r":2: the id a stands in line 1 already$"),
+        (EVENT, r":2: its id stands in line 1 already$"),
         ({**EVENT, "id": "b", "labels": ["Rock"]}, r":2: labels is no object"),
         ({**EVENT, "id": "b", "labels": {"genres": "Rock"}}, r":2: labels\.genres is no list of texts$"),
         ({**EVENT, "id": "b", "labels": {"genres": [5]}}, r":2: labels\.genres is no list of texts$"),

@@ -14,7 +14,8 @@ pytest.importorskip("torch")
 pytestmark = pytest.mark.training
 
 from genrestream.schemas.items import text_fields_of  # noqa: E402
-from genrestream.training.catalogue import read_catalogue, read_content  # noqa: E402
+from genrestream.training.catalogue import read_catalogue  # noqa: E402
+from genrestream.training.contents import read_content  # noqa: E402
 from genrestream.training.recipes.branches import BranchFeatures, branch_features  # noqa: E402
 from genrestream.training.recipes.data import RecipeRows, read_rows  # noqa: E402
 from genrestream.training.recipes.spec import Gru  # noqa: E402

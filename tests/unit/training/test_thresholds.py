@@ -71,7 +71,7 @@ def test_a_label_with_fifty_items_is_given_to_some():
     truth[60:100, 2] = True
     confidences = np.column_stack([np.where(truth[:, 0], 0.9, 0.5), *(rng.uniform(0.01, 0.2, (2, 1000)))])
     confidences[truth[:, 1], 1] += 0.05
-    lowered = lowered_for_unused(np.full(3, 0.4), truth, confidences)
+    lowered = lowered_for_unused(np.full(3, 0.4), truth, confidences.__getitem__)
     assert lowered[0] == 0.4
     assert lowered[2] == 0.4
     assert decide(confidences, lowered)[:, 1].any()
@@ -83,5 +83,5 @@ def test_a_label_of_tiny_confidences_is_given_at_its_highest():
     truth = np.zeros((100, 2), np.bool_)
     truth[:50, 1] = True
     confidences = np.column_stack([np.full(100, 0.9), np.linspace(0.01, 0.030_07, 100)])
-    lowered = lowered_for_unused(np.full(2, 0.5), truth, confidences)
+    lowered = lowered_for_unused(np.full(2, 0.5), truth, confidences.__getitem__)
     assert lowered.tolist() == [0.5, 0.03]

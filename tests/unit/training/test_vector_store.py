@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 
 from genrestream.training.errors import TrainingError
-from genrestream.training.vector_store import VectorStore
+from genrestream.training.vector_store import StoredRows, VectorStore
 
 
 def digest(number: int) -> bytes:
     return hashlib.sha256(b"%d" % number).digest()
+
+
+def kept(store: VectorStore, contents: list[bytes | None]) -> list[list[float]]:
+    return StoredRows(store.mapped(), store.places(contents))[np.arange(len(contents))].tolist()
 
 
 def fill(folder: Path, numbers: range) -> None:
@@ -24,9 +28,9 @@ def test_what_is_kept_is_there_again(tmp_path):
     """Vectors come back by content hash, in the order asked for; zeros where there is none."""
     fill(tmp_path, range(5))
     with VectorStore(tmp_path, 3) as store:
-        found = store.gather([digest(3), None, digest(0), digest(77)])
+        found = kept(store, [digest(3), None, digest(0), digest(77)])
         assert (digest(3) in store, digest(77) in store, len(store)) == (True, False, 5)
-    assert found.tolist() == [[3, 3, 3], [0, 0, 0], [0, 0, 0], [0, 0, 0]]
+    assert found == [[3, 3, 3], [0, 0, 0], [0, 0, 0], [0, 0, 0]]
 
 
 def test_equal_content_is_kept_once(tmp_path):
@@ -35,23 +39,41 @@ def test_equal_content_is_kept_once(tmp_path):
         store.append([digest(1), digest(1)], np.ones((2, 3), np.float32))
         store.append([digest(1), digest(2)], np.full((2, 3), 2, np.float32))
         assert len(store) == 2
-        assert store.gather([digest(2)]).tolist() == [[2, 2, 2]]
+        assert kept(store, [digest(2)]) == [[2, 2, 2]]
     assert (tmp_path / "vectors.bin").stat().st_size == 2 * 3 * 4
 
 
-@pytest.mark.parametrize(("file", "cut_bytes"), [("hashes.bin", 5), ("vectors.bin", 7), ("hashes.bin", 64)])
-def test_a_kill_in_the_middle_costs_the_last_rows_only(tmp_path, file, cut_bytes):
-    """Whichever file lacks its end, the rows before are right and the others can be added again."""
+@pytest.mark.parametrize(("cut_bytes", "left"), [(7, 3), (12, 3), (13, 2)])
+def test_a_kill_in_the_middle_costs_the_last_rows_only(tmp_path, cut_bytes, left):
+    """Where vectors lack their end, the rows before are right and the others can be added again."""
     fill(tmp_path, range(4))
-    path = tmp_path / file
+    path = tmp_path / "vectors.bin"
     path.write_bytes(path.read_bytes()[:-cut_bytes])
     with VectorStore(tmp_path, 3) as store:
-        left = len(store)
-        assert left == (2 if cut_bytes == 64 else 3)
-        assert store.gather([digest(left - 1)]).tolist() == [[left - 1] * 3]
+        assert len(store) == left
+        assert kept(store, [digest(left - 1)]) == [[left - 1] * 3]
         assert digest(3) not in store
         store.append([digest(3)], np.full((1, 3), 3, np.float32))
-        assert store.gather([digest(3), digest(0)]).tolist() == [[3, 3, 3], [0, 0, 0]]
+        assert kept(store, [digest(3), digest(0)]) == [[3, 3, 3], [0, 0, 0]]
+
+
+def test_vectors_without_an_entry_are_cut_off(tmp_path):
+    """What was written before a kill and never entered is no row, and the next one takes its place."""
+    fill(tmp_path, range(2))
+    with (tmp_path / "vectors.bin").open("ab") as file:
+        file.write(np.full(5, 9, np.float32).tobytes())
+    fill(tmp_path, range(3))
+    with VectorStore(tmp_path, 3) as store:
+        assert kept(store, [digest(n) for n in range(3)]) == [[n] * 3 for n in range(3)]
+    assert (tmp_path / "vectors.bin").stat().st_size == 3 * 3 * 4
+
+
+def test_a_damaged_index_is_told(tmp_path):
+    """One line with the folder's name, and nothing is read by it."""
+    fill(tmp_path, range(2))
+    (tmp_path / "rows.sqlite").write_bytes(b"no index" * 600)
+    with pytest.raises(TrainingError, match=r"cannot open the embeddings in .*: file is not a database"):
+        VectorStore(tmp_path, 3)
 
 
 def test_two_processes_do_not_mix_their_rows(tmp_path):
@@ -64,7 +86,7 @@ def test_two_processes_do_not_mix_their_rows(tmp_path):
         process.join(60)
     with VectorStore(tmp_path, 3) as store:
         assert len(store) == 100
-        assert store.gather([digest(n) for n in range(100)])[:, 0].tolist() == list(range(100))
+        assert kept(store, [digest(n) for n in range(100)]) == [[n] * 3 for n in range(100)]
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path):

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genrestream.schemas import Kind, Modality, TextFeatures
-from genrestream.training.catalogue import Example, named_modalities, read_catalogue, read_content
+from genrestream.training.catalogue import Example, read_catalogue
+from genrestream.training.contents import named_modalities, read_content
 from genrestream.training.encoders.draft import EncoderError, Progress
 from genrestream.training.split import assign_groups
 from genrestream.workers.features.content import Content, FeaturePlan, Spec

@@ -1,0 +1,85 @@
+"""Arrays that need not fit into memory: in files without a name, which end with the last user.
+
+The kernel brings in what is used and writes out what is not. Large ones lie where `tempfile` puts files;
+where that is a file system in memory, TMPDIR names another folder. Legend: n items, t terms.
+"""
+
+import tempfile
+from array import array
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from genrestream.training.errors import TrainingError
+from genrestream.training.head_rows import TermRows
+from genrestream.workers.features.content import HashedTerms
+
+IN_MEMORY_BYTES = 64 * 1024 * 1024
+"""A smaller array is not worth a file."""
+
+
+def zeros_on_disk(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Zeros to be written over; on the disk from 64 MiB on.
+
+    Raises:
+        TrainingError: there is no room for it.
+    """
+    if int(np.prod(shape)) * np.dtype(dtype).itemsize <= IN_MEMORY_BYTES:
+        return np.zeros(shape, dtype)
+    try:
+        with tempfile.TemporaryFile() as file:
+            return np.memmap(file, dtype, mode="w+", shape=shape)
+    except OSError as error:
+        where = tempfile.gettempdir()
+        raise TrainingError(f"no room for {shape} numbers in {where}: {error.strerror}") from error
+
+
+class TermsOnDisk:
+    """Collects the hashed terms of items, one after the other.
+
+    Raises:
+        TrainingError: the folder cannot be written, or the disk is full.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._lengths = array("q")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            # `rows` closes them.
+            self._ids, self._weights = (
+                tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+                for _ in range(2)
+            )
+        except OSError as error:
+            raise TrainingError(f"cannot write {folder}: {error.strerror}") from error
+
+    def append(self, terms: HashedTerms | None) -> None:
+        """The terms of the next item; None for one without."""
+        self._lengths.append(0 if terms is None else len(terms.ids))
+        if terms is None:
+            return
+        try:
+            self._ids.write(terms.ids.astype(np.int32).tobytes())
+            self._weights.write(terms.weights.astype(np.float32).tobytes())
+        except OSError as error:
+            raise TrainingError(f"cannot keep hashed terms: {error.strerror}") from error
+
+    def rows(self, vocabulary_size: int) -> TermRows:
+        """All of them, memory-mapped; nothing can be added any more."""
+        starts = np.concatenate([[0], np.cumsum(np.array(self._lengths, np.int64))]).astype(np.int64)
+        count = int(starts[-1])
+        return TermRows(
+            starts,
+            _mapped(self._ids, np.int32, count),
+            _mapped(self._weights, np.float32, count),
+            vocabulary_size,
+        )
+
+
+def _mapped(file: IO[bytes], dtype: DTypeLike, count: int) -> NDArray[Any]:
+    with file:
+        file.flush()
+        # An empty file cannot be mapped.
+        return np.memmap(file, dtype, mode="r", shape=(count,)) if count else np.zeros(0, dtype)
