@@ -18,7 +18,8 @@ from genrestream.training.thresholds import Aim, choose_thresholds
 def prior_only(train: NDArray[np.bool_], items: int) -> Predictions:
     """Each of so many items gets each label's share in `train` [n, l], so the same labels."""
     share = train.mean(axis=0)
-    thresholds = choose_thresholds(train, np.tile(share, (len(train), 1)), Aim.MICRO_F1)
+    some = train[at_most(MAX_GATE_ITEMS, np.arange(len(train)), 0)]
+    thresholds = choose_thresholds(some, np.tile(share, (len(some), 1)), Aim.MICRO_F1)
     confidences = np.tile(share, (items, 1))
     return Predictions(confidences, decide(confidences, thresholds))
 

@@ -20,7 +20,7 @@ from genrestream.schemas.items import Modality
 from genrestream.training.device import one_thread
 from genrestream.training.disk_arrays import zeros_on_disk
 from genrestream.training.errors import TrainingError
-from genrestream.training.head_rows import HeadRows, mean_and_deviation
+from genrestream.training.head_rows import ROWS_AT_ONCE, HeadRows, mean_and_deviation
 from genrestream.training.heads import (
     TERMS,
     Branches,
@@ -121,7 +121,8 @@ def cross_fit(
 
         left_out = which[parts == part]
         curves = _fit_part(branches, lesson, which[parts != part], left_out, report)
-        held_out[parts == part] = branch_logits(branches, rows, left_out, settings)
+        for some in _in_batches(np.flatnonzero(parts == part), ROWS_AT_ONCE):
+            held_out[some] = branch_logits(branches, rows, which[some], settings)
         return curves
 
     side_by_side = 1 if settings.device != "cpu" else min(count, len(os.sched_getaffinity(0)))
