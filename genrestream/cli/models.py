@@ -14,12 +14,14 @@ from genrestream.cli.figures import figures_table, sets_table
 from genrestream.cli.one_line import one_line_errors
 from genrestream.cli.progress import progress_bar, reporter
 from genrestream.cli.recipes import RECIPE_HELP, show_compared
+from genrestream.cli.runs import RunsOption
 from genrestream.repository import Repository
 from genrestream.repository.atomic import write_atomically
 from genrestream.schemas import Kind
 from genrestream.schemas.releases import Release
 from genrestream.schemas.taxonomy import AS_GIVEN
 from genrestream.training.errors import TrainingError
+from genrestream.training.runs.recording import recording
 
 if TYPE_CHECKING:
     from genrestream.training.request import TrainRequest
@@ -104,6 +106,7 @@ def train(
     device: Annotated[Device, typer.Option(help="Where the head is trained.")] = Device.AUTO,
     recipe: Annotated[str | None, typer.Option(metavar="NAME|FILE.yaml", help=RECIPE_HELP)] = None,
     store: Store = EMBEDDINGS,
+    runs: RunsOption = None,
     as_json: Json = False,
 ) -> None:
     """Train a head for one kind and task: a candidate, which `genrestream release` makes live.
@@ -111,7 +114,7 @@ def train(
     Items are split by group, and groups that share a near-duplicate stay together. Embeddings are computed
     once and kept. A head that collapsed is an error, and nothing is written then.
     """
-    with one_line_errors():
+    with one_line_errors(), recording(runs) as run:
         from genrestream.training.fit import FitSettings  # noqa: PLC0415 - imports torch
         from genrestream.training.losses import LossName  # noqa: PLC0415
         from genrestream.training.request import TrainRequest  # noqa: PLC0415
@@ -135,11 +138,13 @@ def train(
             split=split,
             fit=FitSettings(epochs=epochs, loss=LossName(loss), seed=seed, device=chosen_device(device)),
         )
+        run.asked(request, recipe)
         if recipe is None:
             with progress_bar() as bar:
                 trained = train_head(request, reporter(bar))
         else:
             trained = _train_recipe(request, recipe)
+        run.found(trained.candidate, trained.seconds)
     if as_json:
         typer.echo(json.dumps(_as_object(trained)))
     else:

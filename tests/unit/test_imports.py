@@ -33,7 +33,7 @@ TOP_LEVEL_FILES: dict[str, set[str]] = {
 STREAMING = {"faust", "aiokafka", "kafka", "redis", "tritonclient", "aiohttp"}
 TRAINING_ONLY = {
     *("torch", "torchvision", "torchaudio", "timm", "transformers", "torchmetrics"),
-    *("matplotlib", "jinja2", "simplemma"),
+    *("matplotlib", "jinja2", "simplemma", "mlflow", "sqlalchemy"),
 }
 
 PURE_MIDDLE = [
