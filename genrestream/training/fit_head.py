@@ -61,8 +61,12 @@ def fit_head(
     groups: Sequence[str],
     settings: FitSettings,
     progress: Progress = lambda done, total: None,
+    judges: NDArray[np.int64] | None = None,
 ) -> FittedHead:
     """The head for `targets` bool [n, l]; the test fold is not looked at.
+
+    `judges` are the rows that teach the gate, by default the train fold's: other ones where an encoder
+    learnt from that.
 
     Raises:
         TrainingError: there are too few groups, or the loss is no number.
@@ -80,7 +84,8 @@ def fit_head(
     crossed = trial.crossed
     logits = np.zeros((len(rows), len(crossed.names), targets.shape[1]), np.float32)
     logits[learnt] = crossed.held_out_logits
-    gate = fit_gate(crossed.names, logits[train], rows.presence[train], targets[train], settings.seed)
+    judging = train if judges is None else judges
+    gate = fit_gate(crossed.names, logits[judging], rows.presence[judging], targets[judging], settings.seed)
     gate = calibrate(gate, logits[calibration], rows.presence[calibration], targets[calibration])
 
     branches = fit_branches(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from genrestream.schemas.items import Modality
 from genrestream.schemas.releases import EncoderReference, Gate, Release
 from genrestream.schemas.taxonomy import taxonomy
+from genrestream.training import frozen_split
 from genrestream.training.embeddings import EmbeddedItems
 from genrestream.training.evaluate import Evaluation
 from genrestream.training.fit_head import FittedHead
@@ -20,7 +21,7 @@ from genrestream.training.split import Fold
 from genrestream.training.versions import library_versions
 
 REPORT = "report.json"
-SPLIT = "split.json"
+SPLIT = frozen_split.SPLIT
 
 
 def release_record(
