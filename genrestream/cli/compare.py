@@ -12,8 +12,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from genrestream.cli.device import Device, device_of
 from genrestream.cli.encoders import build_pretrained
-from genrestream.cli.models import Device, chosen_device
 from genrestream.cli.one_line import one_line_errors
 from genrestream.cli.progress import progress_bar, reporter
 from genrestream.repository.atomic import write_atomically
@@ -77,7 +77,7 @@ def compare(
             data=data,
             work=work,
             sample=_sample(work, wanted=any(contest.set_name == SAMPLE for contest in contests)),
-            device=chosen_device(device),
+            device=device_of(device),
             recipe_epochs=recipe_epochs,
         )
         build_pretrained(settings.encoders)

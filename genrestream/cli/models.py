@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from genrestream.cli import releasing, starter
+from genrestream.cli.device import Device, device_of
 from genrestream.cli.figures import figures_table, sets_table
 from genrestream.cli.one_line import one_line_errors
 from genrestream.cli.progress import progress_bar, reporter
@@ -53,14 +54,6 @@ class LossChoice(StrEnum):
     ASYMMETRIC = "asymmetric"
     CLASS_BALANCED = "class-balanced"
     DISTRIBUTION_BALANCED = "distribution-balanced"
-
-
-class Device(StrEnum):
-    """Where heads are trained."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
 
 
 def register(app: typer.Typer) -> None:
@@ -136,7 +129,7 @@ def train(
             taxonomy=taxonomy,
             source=source,
             split=split,
-            fit=FitSettings(epochs=epochs, loss=LossName(loss), seed=seed, device=chosen_device(device)),
+            fit=FitSettings(epochs=epochs, loss=LossName(loss), seed=seed, device=device_of(device)),
         )
         run.asked(request, recipe)
         if recipe is None:
@@ -222,21 +215,6 @@ def _write(path: Path, page: bytes) -> None:
         write_atomically(path, page)
     except OSError as error:
         raise TrainingError(f"cannot write {path}: {error.strerror}") from error
-
-
-def chosen_device(device: Device) -> str:
-    """PyTorch's name of the device.
-
-    Raises:
-        TrainingError: CUDA is asked for and not there.
-    """
-    from genrestream.training.device import cuda_is_there  # noqa: PLC0415 - imports torch
-
-    if device is Device.CUDA and not cuda_is_there():
-        raise TrainingError("no CUDA device is there; --device cpu trains without one")
-    if device is Device.AUTO:
-        return "cuda" if cuda_is_there() else "cpu"
-    return device.value
 
 
 def _chosen(repository: Repository, head: str, version: int | None) -> tuple[Path, Release]:

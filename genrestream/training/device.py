@@ -11,6 +11,11 @@ def cuda_is_there() -> bool:
     return bool(torch.cuda.is_available())
 
 
+def has_bfloat16(device: str) -> bool:
+    """Whether the device computes in bfloat16, and not by way of float32: a CUDA device of 2020 or newer."""
+    return device == "cuda" and bool(torch.cuda.is_bf16_supported(including_emulation=False))
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """PyTorch's operations on one thread, and then on as many as before.

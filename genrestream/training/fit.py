@@ -167,6 +167,26 @@ def fit_branches(
     return branches.cpu().eval()
 
 
+def fit_stopping(
+    rows: HeadRows,
+    targets: NDArray[np.bool_],
+    which: NDArray[np.int64],
+    stop_on: NDArray[np.int64],
+    settings: FitSettings,
+    progress: Progress = lambda done, total: None,
+) -> Branches:
+    """Branches trained on the rows `which`, each as it was when its loss on the rows `stop_on` was least.
+
+    Raises:
+        TrainingError: the loss is no number.
+    """
+    lesson = _Lesson(rows, targets, make_loss(settings.loss, targets[which]), settings)
+    branches = _new_branches(rows, targets, which).to(settings.device)
+    with one_thread():
+        _fit_part(branches, lesson, which, stop_on, lambda epoch: progress(epoch, settings.epochs))
+    return branches.cpu().eval()
+
+
 def branch_logits(
     branches: Branches, rows: HeadRows, which: NDArray[np.int64], settings: FitSettings
 ) -> NDArray[np.float32]:

@@ -65,8 +65,12 @@ def fit_head(
     groups: Sequence[str],
     settings: FitSettings,
     progress: Progress = lambda done, total: None,
+    judges: NDArray[np.int64] | None = None,
 ) -> FittedHead:
     """The head for `targets` bool [n, l]; the test fold is not looked at.
+
+    `judges` are the rows that teach the gate, by default the train fold's: other ones where an encoder
+    learnt from that.
 
     Raises:
         TrainingError: there are too few groups, or the loss is no number.
@@ -84,7 +88,8 @@ def fit_head(
     crossed = trial.crossed
     logits = zeros_on_disk((len(rows), len(crossed.names), targets.shape[1]), np.float32)
     logits[learnt] = crossed.held_out_logits
-    gate = fit_gate(crossed.names, logits, rows.presence, targets, settings.seed, train)
+    judging = train if judges is None else judges
+    gate = fit_gate(crossed.names, logits, rows.presence, targets, settings.seed, judging)
     gate = calibrate(gate, logits[calibration], rows.presence[calibration], targets[calibration])
 
     branches = fit_branches(

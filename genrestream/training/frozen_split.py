@@ -14,6 +14,8 @@ import numpy as np
 from genrestream.training.errors import TrainingError
 from genrestream.training.split import Fold, Split
 
+SPLIT = "split.json"
+"""The file's name, beside the graph of what was trained on it."""
 MAX_BYTES = 256 * 1024 * 1024
 """A million items take about 50 MB."""
 

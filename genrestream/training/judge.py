@@ -19,14 +19,12 @@ from genrestream.training.embeddings import embed
 from genrestream.training.encode_chunk import Encoder
 from genrestream.training.errors import TrainingError
 from genrestream.training.evaluate import Slice, predict_slices, slice_figures
-from genrestream.training.frozen_split import read_folds
 from genrestream.training.head_rows import HeadRows
+from genrestream.training.learnt_items import unseen
 from genrestream.training.metrics import Figures, Predictions, decide, measure_decided
 from genrestream.training.near_duplicates import find_clusters
-from genrestream.training.record import SPLIT
 from genrestream.training.request import Progress
 from genrestream.training.set_figures import SetFigures, measure_sets
-from genrestream.training.split import Fold
 
 BATCH_ITEMS = 32
 
@@ -44,7 +42,8 @@ class Judgement:
     unknown_labels: tuple[str, ...]
     """Labels of the head that the source never gives; they are not measured."""
     left_out: int
-    """Items of the sets that the head was trained, calibrated or tuned on, and the rest of their clusters."""
+    """Items of the sets that the head or its encoders learnt, stopped or were tuned on, and the rest of their
+    clusters."""
     examples: Sequence[Example]
     """The items measured on, n."""
     groups: list[str]
@@ -80,11 +79,12 @@ def judge(
     clusters = find_clusters(
         catalogue.examples, store, lambda done, total: progress("near-duplicates", done, total)
     ).names
-    rows_unseen = unseen(catalogue.examples, clusters, directory)
+    encoders = encoders_of(repository, release)
+    learners = [directory, *(encoder.directory for encoder in encoders)]
+    rows_unseen = unseen(catalogue.examples, clusters, learners)
     if not len(rows_unseen):
         raise TrainingError("the head was trained on every item of these sets; nothing is left to measure on")
     examples = catalogue.examples.only(rows_unseen)
-    encoders = encoders_of(repository, release)
     features = release.features
     rows = embed(
         examples,
@@ -167,24 +167,6 @@ def encoders_of(repository: Repository, release: Release) -> list[Encoder]:
         )
         for reference in release.encoders.values()
     ]
-
-
-def unseen(examples: Sequence[Example], clusters: Sequence[str], directory: Path) -> NDArray[np.int64]:
-    """The rows that the head in `directory` never saw: of its test fold, or in none of its folds.
-
-    Nor did it see anything of their `clusters`, as far as it is among the examples.
-
-    Raises:
-        TrainingError: the split beside the head is damaged.
-    """
-    path = directory / SPLIT
-    folds = read_folds(path) if path.exists() else {}
-    seen = {
-        cluster
-        for example, cluster in zip(examples, clusters, strict=True)
-        if folds.get(example.key, Fold.TEST) is not Fold.TEST
-    }
-    return np.array([row for row, cluster in enumerate(clusters) if cluster not in seen], np.int64)
 
 
 def _truth(labels_of_items: Sequence[tuple[str, ...]], release: Release) -> NDArray[np.bool_]:

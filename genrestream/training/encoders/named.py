@@ -26,7 +26,11 @@ from genrestream.training.encoders.draft import Draft, EncoderError, Progress
 from genrestream.training.encoders.examples import Examples, recording_batch
 from genrestream.training.encoders.patches import build_patch_encoder
 from genrestream.training.encoders.pictures import build_picture_encoder
-from genrestream.training.encoders.sentences import build_sentence_encoder, load_sentence_encoder
+from genrestream.training.encoders.sentences import (
+    SentenceEncoder,
+    build_sentence_encoder,
+    load_sentence_encoder,
+)
 
 MAX_TOKENS = 256
 CHECKED_RECORDINGS = 12
@@ -110,15 +114,25 @@ def _build_picture(named: Named, model: str, examples: Examples, progress: Progr
 
 def _build_text(named: Named, model: str, examples: Examples, progress: Progress) -> Draft:
     progress("load the weights", 0, 1)
+    encoder, tokenizer, max_tokens = load_text_encoder(named)
+    return build_sentence_encoder(
+        encoder, tokenizer, model, max_tokens, named.described, UNKNOWN_LICENCE, examples, progress
+    )
+
+
+def load_text_encoder(named: Named) -> tuple[SentenceEncoder, bytes, int]:
+    """The encoder in PyTorch, its tokenizer file, and the most tokens of a text that it takes.
+
+    Raises:
+        EncoderError: it cannot be loaded, or takes fewer tokens than texts are padded to.
+    """
     encoder, tokenizer = load_sentence_encoder(named.name, local=Path(named.name).is_dir())
     longest = min(MAX_TOKENS, int(getattr(encoder.transformer.config, "max_position_embeddings", MAX_TOKENS)))
     # Texts are padded to a multiple of the bucket, which must not be longer than the model either.
     max_tokens = longest // BUCKET_TOKENS * BUCKET_TOKENS
     if max_tokens == 0:
         raise EncoderError(f"{named.name} takes {longest} tokens at most, fewer than {BUCKET_TOKENS}")
-    return build_sentence_encoder(
-        encoder, tokenizer, model, max_tokens, named.described, UNKNOWN_LICENCE, examples, progress
-    )
+    return encoder, tokenizer, max_tokens
 
 
 def _build_audio(named: Named, model: str, examples: Examples, progress: Progress) -> Draft:

@@ -45,6 +45,7 @@ def build_patch_encoder(
     licence: str,
     batch: NDArray[np.float32],
     more_checks: Sequence[Check] = (),
+    min_found_again: float = MIN_FOUND_AGAIN,
 ) -> Draft:
     """The encoder exported in float32 (eight bits are slower here), checked on a batch [b, p, f, m]."""
     encoder.eval()
@@ -62,7 +63,7 @@ def build_patch_encoder(
         licence=licence,
         checks=(
             Check("difference from torch", difference, at_most=MAX_FLOAT_DIFFERENCE),
-            Check("louder recordings found again", found_again(louder, exported), at_least=MIN_FOUND_AGAIN),
+            Check("louder recordings found again", found_again(louder, exported), at_least=min_found_again),
             *more_checks,
         ),
     )

@@ -21,6 +21,8 @@ from genrestream.training.encoders.same_padding import with_constant_padding
 
 CALIBRATION_PICTURES = 120
 CHECKED_PICTURES = 24
+EXAMPLE_PICTURES = CALIBRATION_PICTURES + CHECKED_PICTURES
+"""At most so many are read."""
 MAX_FLOAT_DIFFERENCE = 1e-3
 """Relative to the largest value of an embedding: float32 sums in another order."""
 MIN_INT8_COSINE = 0.95
@@ -42,7 +44,10 @@ class PictureEncoder(nn.Module):
 
     def normalised(self, image: Tensor) -> Tensor:
         """The network's own input, float32 [b, 3, h, w]."""
-        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (self.pixel_mean, self.pixel_std))
+        mean, std = (
+            torch.tensor(values, device=image.device).view(1, 3, 1, 1)
+            for values in (self.pixel_mean, self.pixel_std)
+        )
         return (image.permute(0, 3, 1, 2).to(torch.float32) - mean) / std
 
     def forward(self, image: Tensor) -> Tensor:
@@ -70,9 +75,30 @@ def build_picture_encoder(
     examples: Examples,
     progress: Progress,
 ) -> Draft:
-    """The encoder exported, in eight bits where those keep its embeddings, with its checks."""
+    """The encoder exported, calibrated and checked on pictures of the examples.
+
+    Raises:
+        EncoderError: there is no picture to check it with.
+    """
+    batch = picture_batch(examples.pictures, features, EXAMPLE_PICTURES, progress)
+    return draft_picture_encoder(encoder, model, features, source, licence, batch, progress)
+
+
+def draft_picture_encoder(
+    encoder: PictureEncoder,
+    model: str,
+    features: ImageFeatures,
+    source: str,
+    licence: str,
+    batch: NDArray[np.uint8],
+    progress: Progress,
+    min_found_again: float = MIN_FOUND_AGAIN,
+) -> Draft:
+    """The encoder exported, in eight bits where those keep its embeddings, with its checks.
+
+    `batch` uint8 [b, h, w, 3] are pictures to calibrate and check with.
+    """
     encoder.eval()
-    batch = picture_batch(examples.pictures, features, CALIBRATION_PICTURES + CHECKED_PICTURES, progress)
     checked = batch[:: max(1, len(batch) // CHECKED_PICTURES)][:CHECKED_PICTURES]
     reference = embed(encoder, checked)
     network = with_constant_padding(encoder.network, encoder.normalised(torch.from_numpy(checked[:1])))
@@ -91,7 +117,7 @@ def build_picture_encoder(
             graph, final = int8, quantised
             checks.append(Check("int8 cosine, least", int8_cosine, at_least=MIN_INT8_COSINE))
     dimmed = run_graph(graph, {IMAGE: dim(checked)})
-    checks.append(Check("dimmed pictures found again", found_again(dimmed, final), at_least=MIN_FOUND_AGAIN))
+    checks.append(Check("dimmed pictures found again", found_again(dimmed, final), at_least=min_found_again))
     return Draft(
         model=model,
         features=features,

@@ -106,6 +106,7 @@ def build_sentence_encoder(
     examples: Examples,
     progress: Progress,
     more_checks: Sequence[Check] = (),
+    min_found_again: float = MIN_FOUND_AGAIN,
 ) -> Draft:
     """The encoder exported, in eight bits where those keep its embeddings, with its checks."""
     features = features_with(tokenizer, max_tokens, encoder.pad_id)
@@ -136,7 +137,7 @@ def build_sentence_encoder(
     progress("check", 2, 3)
     shortened = run_graph(graph, {TOKEN_IDS: tokenise([_half(text) for text in texts], features, tokenizer)})
     checks.append(
-        Check("shortened texts found again", found_again(shortened, exported), at_least=MIN_FOUND_AGAIN)
+        Check("shortened texts found again", found_again(shortened, exported), at_least=min_found_again)
     )
     progress("check", 3, 3)
     return Draft(

@@ -1,4 +1,4 @@
-"""Pictures mirrored and turned, as they are shown in training only.
+"""Pictures mirrored, turned and cut out, as they are shown in training only.
 
 Legend: b batch, h height, w width.
 """
@@ -8,11 +8,18 @@ import torch
 from torch import Tensor, nn
 
 
-def augmented(pictures: Tensor, rng: np.random.Generator, *, flip: bool, rotation_deg: float) -> Tensor:
+def augmented(
+    pictures: Tensor,
+    rng: np.random.Generator,
+    *,
+    flip: bool,
+    rotation_deg: float,
+    crop_share: float = 0.0,
+) -> Tensor:
     """`pictures` uint8 [b, h, w, 3] as float32 0..255 of the same shape, each changed by its own chance.
 
     Half are mirrored, each is turned about its middle by up to `rotation_deg`; what a turn uncovers
-    shows the nearest edge.
+    shows the nearest edge. Of each, up to `crop_share` of both sides is cut away.
     """
     count, height, width, _ = pictures.shape
     mirror = np.where(rng.random(count) < 0.5, -1.0, 1.0) if flip else np.ones(count)
@@ -21,6 +28,10 @@ def augmented(pictures: Tensor, rng: np.random.Generator, *, flip: bool, rotatio
     # Coordinates run from -1 to 1 over either side, whatever its length.
     turn[:, 0, 0], turn[:, 0, 1] = mirror * np.cos(angle), -np.sin(angle) * height / width
     turn[:, 1, 0], turn[:, 1, 1] = mirror * np.sin(angle) * width / height, np.cos(angle)
+    if crop_share:
+        kept = rng.uniform(1.0 - crop_share, 1.0, count)
+        turn[:, :, :2] *= kept[:, None, None]
+        turn[:, :, 2] = rng.uniform(-1.0, 1.0, (count, 2)) * (1.0 - kept)[:, None]
     grid = nn.functional.affine_grid(
         torch.from_numpy(turn).to(pictures.device), [count, 3, height, width], align_corners=False
     )

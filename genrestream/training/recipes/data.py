@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genrestream.schemas.features import TextFeatures
 from genrestream.schemas.items import Modality
 from genrestream.training.catalogue import Example
 from genrestream.training.embeddings import encoded_chunks, store_name
@@ -40,6 +41,8 @@ class RecipeRows:
     """[n, m], 1.0 or 0.0, in the order of `Modality`."""
     unreadable: int
     """Media that are named and cannot be read."""
+    pad_id: int = 0
+    """What texts are padded with."""
 
     def __len__(self) -> int:
         return len(self.presence)
@@ -54,10 +57,12 @@ class RecipeRows:
     def _batch(self, modality: Modality, rows: NDArray[np.int64]) -> Tensor:
         places = self.places[modality][rows]
         there = places >= 0
-        found = np.zeros((len(rows), *self.kept[modality].shape[1:]), self.kept[modality].dtype)
-        found[there] = self.kept[modality][places[there]]
+        nothing = self.pad_id if modality is Modality.TEXT else 0
+        kept = self.kept[modality]
+        found = np.full((len(rows), *kept.shape[1:]), nothing, kept.dtype)
+        found[there] = kept[places[there]]
         if modality is Modality.TEXT:
-            tokens = int((found != 0).sum(axis=1).max(initial=1))
+            tokens = int((found != self.pad_id).sum(axis=1).max(initial=1))
             return torch.from_numpy(found[:, :tokens].astype(np.int64))
         return torch.from_numpy(found)
 
@@ -105,7 +110,9 @@ def read_rows(
     presence = np.zeros((len(examples), len(MODALITIES)), np.float32)
     for modality, where in places.items():
         presence[:, MODALITIES.index(modality)] = where >= 0
-    return RecipeRows(kept, places, presence, unreadable)
+    text = features[Modality.TEXT].features if Modality.TEXT in features else None
+    pad_id = text.pad_id if isinstance(text, TextFeatures) else 0
+    return RecipeRows(kept, places, presence, unreadable, pad_id)
 
 
 def _source(modality: Modality, found: BranchFeatures, files: Path) -> RawFeatures:

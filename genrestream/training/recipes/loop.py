@@ -1,4 +1,4 @@
-"""The training loop of all recipes: epochs, batches, Adam, early stopping with the best weights kept.
+"""The training loop of recipes and of fine-tuning: epochs, batches, early stopping, the best weights kept.
 
 Legend: n items, b batch, l labels, m modalities.
 """
@@ -29,8 +29,13 @@ Augment = Callable[[Mapping[Modality, Tensor], np.random.Generator], dict[Modali
 """A batch's inputs as training shows them."""
 Draw = Callable[[np.random.Generator], NDArray[np.int64]]
 """The training items of one epoch, in the order in which they are shown."""
+Step = Callable[[Tensor], None]
+"""Changes the weights by the loss of a batch."""
+Begin = Callable[[RecipeNetwork, Fit], Step]
+"""From a network on its device to the steps by which it learns."""
 Progress = Callable[[int, int], None]
-"""Called with batches done and batches at most; at the end with all done, however early that was."""
+"""Called with what is done and what there is: batches in training, else items; at the end with all done,
+however early that was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +47,29 @@ class Curves:
 
     @property
     def best_epoch(self) -> int:
-        """The epoch whose weights are kept, from 1: the first of the least validation loss."""
+        """The epoch of the least validation loss, from 1; the first of several."""
         return 1 + int(np.argmin(self.validation))
 
 
 def shuffled(rows: NDArray[np.int64]) -> Draw:
     """Every item once an epoch, in another order each time."""
     return lambda rng: rng.permutation(rows)
+
+
+def adam(network: RecipeNetwork, fit: Fit) -> Step:
+    """Adam on all that learns, at one rate."""
+    optimiser = torch.optim.Adam(
+        [parameter for parameter in network.parameters() if parameter.requires_grad],
+        lr=fit.rate,
+        weight_decay=fit.weight_decay,
+    )
+
+    def step(loss: Tensor) -> None:
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+
+    return step
 
 
 def fit_network(
@@ -63,11 +84,13 @@ def fit_network(
     seed: int,
     device: str,
     progress: Progress = lambda done, total: None,
+    begin: Begin = adam,
+    to_beat: float = math.inf,
 ) -> Curves:
     """Train the network in place for `targets` [n, l]; it ends with the weights of its best epoch.
 
-    `draw` says what an epoch shows; after each the loss on the rows `validation` is measured. The same seed
-    gives the same weights on the same machine.
+    `draw` says what an epoch shows; after each the loss on the rows `validation` is measured. Where none is
+    below `to_beat`, the network ends as it was. The same seed gives the same weights on the same machine.
 
     Raises:
         TrainingError: the loss is no number, or no item has anything that the network hears.
@@ -76,15 +99,11 @@ def fit_network(
     torch.manual_seed(seed)
     presence = rows.presence * _heard(network)
     network.to(device)
-    optimiser = torch.optim.Adam(
-        [parameter for parameter in network.parameters() if parameter.requires_grad],
-        lr=fit.rate,
-        weight_decay=fit.weight_decay,
-    )
+    step = begin(network, fit)
     validation = _with_something(validation, presence)
     train_losses: list[float] = []
     validation_losses: list[float] = []
-    best, kept = math.inf, copy.deepcopy(network.state_dict())
+    best, kept = to_beat, copy.deepcopy(network.state_dict())
     for epoch in range(1, fit.epochs + 1):
         network.train()
         batches = list(in_batches(_with_something(draw(rng), presence), fit.batch_items))
@@ -98,11 +117,9 @@ def fit_network(
             loss = losses.mean()
             if not torch.isfinite(loss):
                 raise TrainingError(
-                    f"the loss is {loss.item()} in epoch {epoch}: a fit.rate below {fit.rate:g} may help"
+                    f"the loss is {loss.item()} in epoch {epoch}: a rate below {fit.rate:g} may help"
                 )
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
+            step(loss)
             total_loss += float(losses.detach().sum())
             progress((epoch - 1) * len(batches) + done, fit.epochs * len(batches))
         train_losses.append(total_loss / sum(map(len, batches)))
@@ -147,6 +164,7 @@ def embed_rows(
     which: NDArray[np.int64],
     batch_items: int,
     device: str,
+    progress: Progress = lambda done, total: None,
 ) -> HeadRows:
     """The trained encoders' embeddings of the rows `which`; all other rows are as if they had nothing."""
     network.eval()
@@ -156,11 +174,14 @@ def embed_rows(
         modality: zeros_on_disk((len(rows), dim), np.float32)
         for modality, dim in network.embedding_dims.items()
     }
+    done = 0
     with torch.no_grad():
         for batch in in_batches(which, min(batch_items, MEASURED_ITEMS)):
             found = network.embeddings(rows.batch(batch, device), _tensor(presence[batch], device))
             for modality, values in found.items():
                 embeddings[modality][batch] = values.cpu().numpy()
+            done += len(batch)
+            progress(done, len(which))
     return HeadRows(embeddings, None, presence)
 
 

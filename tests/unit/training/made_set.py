@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +17,26 @@ GENRES = {
 NOISE = "weekly show with friends about stories new episode every monday listen"
 
 
-def make_set(folder: Path, items: int = 300, *, wrong: float = 0.0, seed: int = 0) -> Path:
+Genres = Mapping[str, tuple[str, tuple[int, int, int]]]
+"""By name: its words, and the colour of its covers."""
+
+
+def make_set(
+    folder: Path, items: int = 300, *, wrong: float = 0.0, seed: int = 0, genres: Genres = GENRES
+) -> Path:
     """Write the set: groups of two, a cover on two of three items; a share of labels is drawn by chance."""
     rng, chance = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     (folder / "covers").mkdir(parents=True)
     lines = []
     for index in range(items):
-        genre = list(GENRES)[int(rng.integers(len(GENRES)))]
-        words, colour = GENRES[genre]
+        genre = list(genres)[int(rng.integers(len(genres)))]
+        words, colour = genres[genre]
         text = " ".join([*rng.choice(words.split(), 2), *rng.choice(NOISE.split(), 6)])
         item: dict[str, Any] = {"kind": "podcast", "id": f"p{index}", "title": text, "author": "Somebody"}
         if index % 3:
             item["cover"] = f"covers/{index}.png"
             (folder / item["cover"]).write_bytes(picture(rng, colour))
-        label = list(GENRES)[int(rng.integers(len(GENRES)))] if chance.random() < wrong else genre
+        label = list(genres)[int(rng.integers(len(genres)))] if chance.random() < wrong else genre
         lines.append({**item, "labels": {"genres": [label]}, "group": f"g{index // 2}"})
     (folder / "items.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     return folder

@@ -1,5 +1,8 @@
 """The recipes' training loop and augmentation, on rows made here."""
 
+import copy
+import math
+
 import numpy as np
 import pytest
 
@@ -51,7 +54,13 @@ def fit(
     if wrong:
         # The validation items say the opposite of what is learnt, so that learning makes them worse.
         targets[VALIDATION] = ~targets[VALIDATION]
-    given = {"loss_of": categorical, "augment": lambda inputs, rng: dict(inputs), "progress": lambda *_: None}
+    given = {
+        "loss_of": categorical,
+        "augment": lambda inputs, rng: dict(inputs),
+        "progress": lambda *_: None,
+        "begin": loop.adam,
+        "to_beat": math.inf,
+    }
     given |= changed
     return fit_network(
         network,
@@ -65,6 +74,8 @@ def fit(
         seed,
         "cpu",
         given["progress"],
+        given["begin"],
+        given["to_beat"],
     )
 
 
@@ -95,6 +106,23 @@ def test_early_stopping_keeps_the_best_weights():
     assert found < curves.validation[-1] - 0.1
 
 
+def test_what_is_not_beaten_leaves_the_network_as_it_was():
+    """An epoch's weights are kept only where its validation loss is below the one that was to be beaten; the
+    steps are those that were asked for."""
+    settings = Fit(epochs=4, patience_epochs=4, batch_items=8, rate=0.03)
+    least = min(fit(new_network(), settings).validation)
+    network = new_network()
+    before = copy.deepcopy(network.state_dict())
+    curves = fit(network, settings, to_beat=least)
+    assert min(curves.validation) == least
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    fit(network, settings, to_beat=least + 1e-6)
+    assert not all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    idle = new_network()
+    stood = fit(idle, settings, begin=lambda network, fit: lambda loss: None)
+    assert len(set(stood.validation)) == 1
+
+
 def test_the_same_seed_gives_the_same_weights():
     """Bit for bit, dropout and order included; another seed gives others."""
     first, again, other = new_network(), new_network(), new_network()
@@ -109,7 +137,7 @@ def test_a_loss_that_is_no_number_ends_the_training():
     network = new_network()
     with torch.no_grad():
         network.head.classifiers[Modality.TEXT].bias[0] = float("nan")
-    with pytest.raises(TrainingError, match=r"the loss is nan in epoch 1: a fit.rate below 0\.001 may help"):
+    with pytest.raises(TrainingError, match=r"the loss is nan in epoch 1: a rate below 0\.001 may help"):
         fit(network, Fit())
 
     def nothing_when_measured(shares: LogShares, wanted: torch.Tensor) -> torch.Tensor:
