@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
@@ -32,10 +33,11 @@ class TwoWords(TyperGroup):
     A folder of the second word's name is given as `./compare`.
     """
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
-        """What is left of the arguments."""
+    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> Any:
+        """Of the command line with the two words as one."""
         two = " ".join(args[:2])
-        return super().parse_args(ctx, [two, *args[2:]] if two in self.commands else args)
+        joined = [two, *args[2:]] if two in self.commands else args
+        return super().make_context(info_name, joined, *rest, **extra)
 
 
 app = typer.Typer(

@@ -83,12 +83,12 @@ def embed(
             done += len(chunk)
             progress(done, len(examples))
         embeddings = {
-            modality: StoredRows(stores[modality].mapped(), np.array(found, np.int64))
-            for modality, found in places.items()
+            modality: StoredRows(stores[modality].mapped(), np.array(where, np.int64))
+            for modality, where in places.items()
         }
     presence = np.zeros((len(examples), len(MODALITIES)), np.float32)
-    for modality, found in places.items():
-        presence[:, MODALITIES.index(modality)] = np.array(found) >= 0
+    for modality, where in places.items():
+        presence[:, MODALITIES.index(modality)] = np.array(where) >= 0
     text = MODALITIES.index(Modality.TEXT)
     presence[:, text] = np.maximum(presence[:, text], has_terms)
     kept = terms.rows(hashed.vocabulary_size) if terms is not None and hashed is not None else None

@@ -44,7 +44,7 @@ class VectorStore:
             self._index.execute("PRAGMA synchronous = NORMAL")
             self._index.execute(_TABLE)
             (known,) = self._index.execute("SELECT count(*) FROM rows").fetchone()
-            self._count = min(known, os.fstat(self._vectors.fileno()).st_size // self._row_bytes)
+            self._count: int = min(known, os.fstat(self._vectors.fileno()).st_size // self._row_bytes)
             self._index.execute("DELETE FROM rows WHERE row >= ?", (self._count,))
             self._vectors.truncate(self._count * self._row_bytes)
         except OSError as error:

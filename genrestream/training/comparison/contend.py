@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from genrestream.repository import Repository
+from genrestream.schemas.items import Modality
 from genrestream.schemas.releases import Gate
 from genrestream.training.comparison.contests import SAMPLE, Contest
 from genrestream.training.comparison.entries import (
@@ -118,7 +119,8 @@ def _against(request: TrainRequest, spec: RecipeSpec, ours: Trained, progress: P
         trained = train_recipe(theirs, spec, progress)
     except TrainingError as error:
         # An earlier system that learns nothing is a finding of the comparison, not its end.
-        return Fared([Entry(system=spec.name, hears="+".join(spec.branches), note=str(error))])
+        hears = "+".join(modality for modality in Modality if modality in spec.branches)
+        return Fared([Entry(system=spec.name, hears=hears, note=str(error))])
     gates = leads(spec.name, ours, trained, request.fit.seed)
     return Fared(recipe_entries(spec.name, trained), gates, trained.page, trained)
 

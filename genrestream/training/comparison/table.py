@@ -59,7 +59,9 @@ def _row(contest: str, entries: Sequence[Entry]) -> Row:
 
 
 def _mean_figures(figures: Sequence[Figures]) -> Figures:
-    by_name = {name: fmean(each.as_dict()[name] for each in figures) for name in figures[0].as_dict()}
+    by_name: dict[str, Any] = {
+        name: fmean(each.as_dict()[name] for each in figures) for name in figures[0].as_dict()
+    }
     return Figures(**{**by_name, "items": round(by_name["items"])})
 
 

@@ -85,9 +85,9 @@ def one_item(features: ImageFeatures | TextFeatures | AudioFeatures) -> dict[str
         case ImageFeatures():
             values: NDArray[np.generic] = rng.integers(0, 256, (1, *tensor.shape), dtype=np.uint8)
         case TextFeatures():
-            values = rng.integers(
-                features.pad_id + 1, features.pad_id + 200, (1, COST_TOKENS), dtype=np.int64
-            )
+            # No padding; and ids 1 and 2 are in every vocabulary, however small.
+            tokens = min(COST_TOKENS, features.max_tokens)
+            values = np.full((1, tokens), 2 if features.pad_id == 1 else 1, np.int64)
         case AudioFeatures():
             values = rng.uniform(0, 3, (1, *tensor.shape)).astype(np.float32)
     return {tensor.name: values}

@@ -76,7 +76,8 @@ def new_network(
     encoder.float().eval()
     with torch.no_grad():
         embedding_dim = int(encoder(example).shape[1])
-    # One embedding has no spread, so that all its dimensions count for nothing.
-    nothing = EmbeddingBranch(np.zeros((1, embedding_dim), np.float32), prior_logits(has))
+    # Without a spread all dimensions count for nothing.
+    still = np.zeros(embedding_dim)
+    nothing = EmbeddingBranch(still, still, prior_logits(has))
     tuned = TunedEncoder(encoder, embedding_dim, device)
     return RecipeNetwork({modality: tuned}, LinearHead(modality, nothing))

@@ -121,7 +121,7 @@ def test_a_run_has_the_figures_of_the_report(trained, client):
             within = f"{group}/{name.replace('+', '-')}"
             expected |= {f"{within}/{figure}": value for figure, value in figures.items()}
     for gate in trained["gates"]:
-        within = f"gates/{gate['rival']}/{gate['figure']}"
+        within = f"gates/{gate['rival'].replace('+', '-')}/{gate['figure']}"
         expected |= {f"{within}/lead_low": gate["lead"][0], f"{within}/lead_high": gate["lead"][1]}
         expected |= {f"{within}/wins": gate["wins"], f"{within}/passed": float(gate["passed"])}
     assert {"slices/text-image/mean_ap", "baselines/all zeros/micro_f1"} < expected.keys()
@@ -199,7 +199,7 @@ def test_a_training_that_breaks_off_is_a_failed_run(client, shows, models, folde
     options = ["--as", "failing", "--min-items", "1000", "--runs", str(folder)]
     done = CliRunner().invoke(app, command(shows, models, *options))
     assert isinstance(done.exception, CommandError)
-    assert "at least 1000 training items" in str(done.exception)
+    assert "stand on at least 1000 items" in str(done.exception)
     run = run_of(client, "podcast-failing")
     assert run.info.status == "FAILED"
     assert run.info.end_time >= run.info.start_time

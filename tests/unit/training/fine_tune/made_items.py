@@ -9,6 +9,7 @@ from genrestream.schemas import Modality
 from genrestream.training.encoders.sentences import SentenceEncoder
 from genrestream.training.fine_tune.items import TuneItems
 from genrestream.training.fine_tune.network import LinearHead, new_network
+from genrestream.training.head_rows import mean_and_deviation
 from genrestream.training.heads import EmbeddingBranch, prior_logits
 from genrestream.training.recipes.data import RecipeRows
 from genrestream.training.recipes.loop import embed_rows
@@ -52,5 +53,6 @@ def begun(items: TuneItems, encoder: nn.Module) -> RecipeNetwork:
     has = items.has[items.train]
     network = new_network(encoder, items.modality, example_of(items), has, "cpu")
     embedded = embed_rows(network, items.rows, items.train, 16, "cpu").embeddings[items.modality]
-    network.head = LinearHead(items.modality, EmbeddingBranch(embedded[items.train], prior_logits(has)))
+    branch = EmbeddingBranch(*mean_and_deviation(embedded, items.train), prior_logits(has))
+    network.head = LinearHead(items.modality, branch)
     return network
