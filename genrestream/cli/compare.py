@@ -23,6 +23,7 @@ from genrestream.training.errors import TrainingError
 if TYPE_CHECKING:
     from genrestream.training.comparison.contend import Settings
     from genrestream.training.comparison.contests import Contest
+    from genrestream.training.comparison.entries import Entry
     from genrestream.training.comparison.results import Result
     from genrestream.training.comparison.table import Row
     from genrestream.training.request import Progress
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 NAME = "train compare"
 WORK = Path(".genrestream/compare")
 PAGE = "comparison.html"
+TABLE_COLUMNS = 110
+"""Of a narrower terminal the table's lines break, and no figure is cut."""
 
 notes = Console(stderr=True)
 
@@ -120,7 +123,9 @@ def _contend(
                 results.append(contend(contest, seed, settings, _progress(bars), _note))
         if not quiet:
             rows = rows_of([result for result in results if result.contest == contest.name])
-            Console().print(_table(contest.name, rows))
+            wide = Console()
+            wide.width = max(wide.width, TABLE_COLUMNS)
+            wide.print(comparison_table(contest.name, rows))
     return results
 
 
@@ -143,11 +148,11 @@ def _scaled(contests: "Sequence[Contest]", recipe_epochs: int | None) -> dict[st
     return {name: scaled(load_recipe(name), recipe_epochs).describe() for name in names}
 
 
-def _table(title: str, rows: "Sequence[Row]") -> Table:
+def comparison_table(title: str, rows: "Sequence[Row]") -> Table:
+    """A line a system and what it hears."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    table.add_column("", no_wrap=True)
-    table.add_column("hears", overflow="fold")
-    # Short enough for 100 columns. micro, macro: F1.
+    table.add_column("", overflow="fold", min_width=24)
+    # micro, macro: F1.
     for name in ("items", "top-1", "top-5", "mAP", "micro", "macro", "ECE", "MB", "s", "ms"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
@@ -159,8 +164,7 @@ def _table(title: str, rows: "Sequence[Row]") -> Table:
             else ()
         )
         table.add_row(
-            entry.system,
-            entry.hears if found else entry.note,
+            _named(entry),
             str(found.items) if found else "",
             *([f"{value:.3f}" for value in values] or [""] * 6),
             "" if entry.size_bytes is None else f"{entry.size_bytes / 1e6:.1f}",
@@ -168,6 +172,12 @@ def _table(title: str, rows: "Sequence[Row]") -> Table:
             "" if entry.inference_ms is None else f"{entry.inference_ms:.2f}",
         )
     return table
+
+
+def _named(entry: "Entry") -> str:
+    if entry.figures is None:
+        return f"{entry.system}: {entry.note}"
+    return f"{entry.system}: {entry.hears}" if entry.hears else entry.system
 
 
 def _show(results: "Sequence[Result]", page: Path, *, as_json: bool) -> None:

@@ -1,11 +1,14 @@
 """Means over seeds, the choice of contests, and the command line of `train compare`."""
 
+import io
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
+from genrestream.cli.compare import TABLE_COLUMNS, comparison_table
 from genrestream.cli.errors import CommandError
 from genrestream.cli.main import app
 
@@ -84,3 +87,17 @@ def test_two_words_are_a_command(tmp_path):
     assert isinstance(failed.exception, CommandError)
     assert str(failed.exception).startswith(f"no sets in {tmp_path}: none of")
     assert not Path(tmp_path / ".genrestream").exists()
+
+
+def test_no_figure_is_cut_in_the_table():
+    """At the width that is printed, whole figures beside whole names; a failed system has its reason."""
+    well = Entry(
+        system="track_audio_lyrics", hears="text+audio", figures=figures(0.125), size_bytes=1_500_000
+    )
+    failed = Entry(system="track_mfcc_cnn", hears="audio", note="the head collapsed: it predicts nothing")
+    rows = rows_of([result(0, well), result(0, failed)])
+    console = Console(width=TABLE_COLUMNS, record=True, file=io.StringIO())
+    console.print(comparison_table("songs", rows))
+    first, *rest = console.export_text().splitlines()[2:]
+    assert first.split() == ["track_audio_lyrics:", "text+audio", "10", *["0.125"] * 6, "1.5"]
+    assert " ".join("".join(rest).split()).startswith("track_mfcc_cnn: the head collapsed: it predicts")
