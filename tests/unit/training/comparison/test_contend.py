@@ -144,7 +144,8 @@ def test_the_page_needs_nothing_else(result):
     assert "a &amp; b" in page
     for entry in result.entries:
         if entry.figures:
-            assert f"{entry.figures.mean_ap:.3f}" in page
+            assert f"<td>{entry.figures.items}</td>" in page
+            assert f"<td>{entry.figures.top5:.3f}</td>" in page
     assert "://" not in page.replace("http://www.w3.org/1999/xlink", "")
 
 
