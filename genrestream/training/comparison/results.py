@@ -36,10 +36,19 @@ class Result(BaseModel):
 
 
 def fingerprint(contest: object, folder: Path, recipes: Sequence[RecipeSpec], seed: int, epochs: int) -> str:
-    """SHA-256, hexadecimal, of the contest, its items, the recipes as they are run, and the libraries."""
+    """SHA-256, hexadecimal, of the contest, its items, the recipes as they are run, and the libraries.
+
+    Raises:
+        TrainingError: the items cannot be read.
+    """
+    try:
+        with (folder / ITEMS_FILE).open("rb") as file:
+            items = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise TrainingError(f"cannot read {folder / ITEMS_FILE}: {error.strerror}") from error
     said = {
         "contest": repr(contest),
-        "items": hashlib.sha256((folder / ITEMS_FILE).read_bytes()).hexdigest(),
+        "items": items,
         "recipes": [recipe.model_dump(mode="json") for recipe in recipes],
         "seed": seed,
         "epochs": epochs,
