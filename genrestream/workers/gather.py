@@ -1,6 +1,5 @@
 """An item's texts and media bytes, and why some are missing. One broken medium never fails the item."""
 
-import asyncio
 from dataclasses import dataclass
 
 from genrestream.schemas import InlineMedia, Item, MediaReference, MissingReason, Modality
@@ -9,6 +8,7 @@ from genrestream.workers.errors import MediaUnavailable
 from genrestream.workers.features.content import Content, Missing
 from genrestream.workers.live import LiveKind
 from genrestream.workers.protocols import Media
+from genrestream.workers.together import together
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,7 @@ async def gather(item: Item, live: LiveKind, media: Media) -> Gathered:
             missing[modality] = Missing(MissingReason.NOT_IN_MODEL, "no live release uses it")
         else:
             wanted[modality] = medium
-    fetches = [_fetch(media, medium) for medium in wanted.values()]
-    results = await asyncio.gather(*fetches) if fetches else []
+    results = await together([_fetch(media, medium) for medium in wanted.values()])
     found: dict[Modality, bytes] = {}
     for modality, result in zip(wanted, results, strict=True):
         if isinstance(result, Missing):

@@ -8,11 +8,10 @@ What may pass is tried again, what cannot be labelled becomes a dead letter.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, TypeVar
 
 from genrestream.schemas import (
     DeadLetter,
@@ -59,10 +58,9 @@ from genrestream.workers.records import Origin, label_records, nothing_left
 from genrestream.workers.retries import Backoff
 from genrestream.workers.score import Scored, score
 from genrestream.workers.shared_embeddings import SharedMedia
+from genrestream.workers.together import together
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 TRITON_BREAKER = BreakerLimits(failures=3, first_open_s=0.5, longest_open_s=5.0)
 """Short: items wait in order for Triton, and nothing else can be done for them."""
@@ -198,7 +196,7 @@ class Pipeline:
         records = earlier or await self._label_anew(arrival, live, content)
         await turn.wait()
         with self._timer.stage(Stage.PUBLISH):
-            await _together([self._to.labels.publish(record) for record in records])
+            await together([self._to.labels.publish(record) for record in records])
         self._observe(records)
         if earlier:
             self._metrics.count_reused(arrival.item.kind)
@@ -346,8 +344,3 @@ class Pipeline:
 
 def _origin(arrival: Arrived) -> Origin:
     return Origin(arrival.arrived_at, arrival.position, arrival.item_offset, arrival.all_scores)
-
-
-async def _together(work: Sequence[Coroutine[Any, Any, T]]) -> Sequence[T]:
-    """The results of all; one alone, which is the rule, needs no task of its own."""
-    return [await work[0]] if len(work) == 1 else await asyncio.gather(*work)

@@ -61,7 +61,8 @@ class TritonPythonModel:
         if unknown:
             raise triton.TritonModelException(f"config.pbtxt and the graph disagree on {sorted(unknown)}")
         self._threads = max(1, int(os.environ.get("GENRESTREAM_ONNXRUNTIME_THREADS", "1")))
-        self._pool = ThreadPoolExecutor(self._threads)
+        # To hand one thread each run costs two switches of threads an item.
+        self._pool = ThreadPoolExecutor(self._threads) if self._threads > 1 else None
         self._item_s = RUN_S
 
     def execute(self, requests: list[Any]) -> list[Any]:
@@ -110,7 +111,8 @@ class TritonPythonModel:
         if runs > 1:
             bounds = [total * run // runs for run in range(runs + 1)]
             pieces = [[array[start:end] for array in joined] for start, end in itertools.pairwise(bounds)]
-            done = list(self._pool.map(self._run_timed, pieces))
+            side_by_side = map if self._pool is None else self._pool.map
+            done = list(side_by_side(self._run_timed, pieces))
             outputs = [np.concatenate(column) for column in zip(*done, strict=True)]
         else:
             outputs = self._run_timed(joined)
@@ -148,7 +150,8 @@ class TritonPythonModel:
 
     def finalize(self) -> None:
         """Ends the threads."""
-        self._pool.shutdown()
+        if self._pool is not None:
+            self._pool.shutdown()
 
 
 def _array(request: Any, name: str) -> NDArray[Any]:
