@@ -45,6 +45,10 @@ is taken apart. With a whole deadline each, one item that hangs would hold up th
 PIPE_BYTES = 2**20
 """The most that a pipe may have without a privilege (man pipe)."""
 
+NICER = 5
+"""Decoding gives way (man nice) to the event loop, which keeps the heartbeats, and to servers on the same
+machine: the models work off what is there before more is decoded. Events were 3 % faster."""
+
 PR_SET_PDEATHSIG = 1
 
 OUT_OF_MEMORY_EXIT = 77
@@ -176,6 +180,7 @@ def _start_process(all_started: Barrier) -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     keep_freed_memory()
     _widen_pipes()
+    os.nice(NICER)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

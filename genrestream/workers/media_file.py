@@ -44,17 +44,29 @@ def _read(path: str, allowed_root: Path, limits: MediaLimits) -> bytes:
         held = f"/proc/self/fd/{found}"
         if not os.readlink(held).startswith(f"{allowed_root}/".replace("//", "/")):
             raise MediaUnavailable(MissingReason.FORBIDDEN, OUTSIDE)
-        if not stat.S_ISREG(os.fstat(found).st_mode):
+        status = os.fstat(found)
+        if not stat.S_ISREG(status.st_mode):
             raise MediaUnavailable(MissingReason.FORBIDDEN, "the path names no regular file")
+        if status.st_size > limits.max_bytes:
+            raise limits.too_large(status.st_size)
         # Opens what is held, whatever the path names by now.
-        with open(held, "rb") as file:
-            size_bytes = os.fstat(file.fileno()).st_size
-            if size_bytes > limits.max_bytes:
-                raise limits.too_large(size_bytes)
+        file = os.open(held, os.O_RDONLY | os.O_CLOEXEC)
+        try:
             # A file that grows meanwhile is read as it was.
-            return file.read(size_bytes)
+            return _read_bytes(file, status.st_size)
+        finally:
+            os.close(file)
     finally:
         os.close(found)
+
+
+def _read_bytes(file: int, size_bytes: int) -> bytes:
+    """At most so many. In few calls: each lets go of the interpreter's lock, and has to wait for it again."""
+    parts = []
+    while size_bytes and (part := os.read(file, size_bytes)):
+        parts.append(part)
+        size_bytes -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _lies_below(path: str, allowed_root: Path) -> bool:
