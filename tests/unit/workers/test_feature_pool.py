@@ -19,7 +19,7 @@ from PIL import Image
 
 from genrestream.schemas import HashedTextFeatures, ImageFeatures, MissingReason, Modality, TextFeatures
 from genrestream.workers.errors import FeaturesImpossibleError
-from genrestream.workers.feature_pool import PIPE_BYTES, FeaturePool, PoolLimits
+from genrestream.workers.feature_pool import NICER, PIPE_BYTES, FeaturePool, PoolLimits
 from genrestream.workers.features.content import Content, FeaturePlan, HashedTerms, Missing
 from genrestream.workers.mending_pool import MAX_ATTEMPTS, MendingPool
 
@@ -257,3 +257,12 @@ async def test_a_recording_passes_through_a_pipe_in_one_go() -> None:
     async with FeaturePool(PoolLimits(processes=1)):
         opened = pipe_sizes().keys() - before.keys()
         assert PIPE_BYTES in {pipe_sizes()[inode] for inode in opened}
+
+
+async def test_decoding_gives_way_to_the_worker() -> None:
+    ours = psutil.Process()
+    before = set(ours.children(recursive=True))
+    async with FeaturePool(PoolLimits(processes=2)):
+        started = set(ours.children(recursive=True)) - before
+        # The server that forks them, where it is new, keeps the worker's priority.
+        assert sorted(process.nice() - ours.nice() for process in started)[-2:] == [NICER, NICER]
