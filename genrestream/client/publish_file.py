@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeGuard
 
 from aiokafka.structs import RecordMetadata
 from rich.console import Console
@@ -82,17 +82,21 @@ async def publish_file(
         OSError: the file cannot be read.
         KafkaUnavailableError: Kafka cannot be reached, or did not take an item.
     """
-    total = count_lines(source) if isinstance(source, Path) else None
+    total = count_lines(source) if _is_file(source) else None
     if total is not None and options.limit is not None:
         total = min(total, options.limit)
     summary = PublishSummary()
     lines = islice(read_items(source, media=options.media, kind=options.kind), options.limit)
-    # What comes by standard input goes out line by line: the next one may be long in coming.
-    read_ahead = READ_AHEAD if isinstance(source, Path) else 1
+    read_ahead = READ_AHEAD if _is_file(source) else 1
     async with Publisher(bootstrap, security) as publisher:
         with _progress(console) as progress:
             await _publish(_ahead(lines, read_ahead), publisher, options, summary, _Display(progress, total))
     return summary
+
+
+def _is_file(source: Path | BinaryIO) -> TypeGuard[Path]:
+    """Standard input or a named pipe is read only once, and may be long in giving its next line."""
+    return isinstance(source, Path) and source.is_file()
 
 
 class _Display:

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -87,6 +88,28 @@ def test_standard_input_is_a_file_too(kafka: dict[str, str]) -> None:
     done = run("publish", "--limit", "1", "-", "--kind", "track", "--json", environment=kafka, given=given)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["topics"] == {"catalog.tracks": 1}
+
+
+def test_what_a_named_pipe_gives_goes_out_line_by_line(
+    kafka: dict[str, str], stack: StackState, tmp_path: Path
+) -> None:
+    """An item reaches Kafka while the pipe's writer has not yet made the next one."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    command = [sys.executable, "-m", "genrestream", "publish", str(pipe), "--kind", "track", "--json"]
+    with subprocess.Popen(command, env={**os.environ, **kafka}, stdout=subprocess.PIPE) as publisher:
+        try:
+            with pipe.open("w") as writer:
+                writer.write('{"id": "fifo-1", "title": "a"}\n')
+                writer.flush()
+                give_up_s = time.monotonic() + 30
+                while not asyncio.run(messages(stack.kafka_bootstrap, INPUT_TOPICS[Kind.TRACK], {b"fifo-1"})):
+                    assert time.monotonic() < give_up_s, "the first item waits for the second"
+                writer.write('{"id": "fifo-2", "title": "b"}\n')
+            published, _ = publisher.communicate(timeout=30)
+        finally:
+            publisher.kill()
+    assert json.loads(published)["published"] == 2
 
 
 def test_an_item_and_its_removal_share_a_partition(kafka: dict[str, str], stack: StackState) -> None:
