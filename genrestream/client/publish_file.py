@@ -1,6 +1,7 @@
 """Publishing a file of items: paced, acknowledged, bounded, with bad lines told and passed over."""
 
 import asyncio
+import stat
 import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
@@ -95,8 +96,15 @@ async def publish_file(
 
 
 def _is_file(source: Path | BinaryIO) -> TypeGuard[Path]:
-    """Standard input or a named pipe is read only once, and may be long in giving its next line."""
-    return isinstance(source, Path) and source.is_file()
+    """Standard input or a named pipe is read only once, and may be long in giving its next line.
+
+    Raises:
+        OSError: nothing is there.
+    """
+    if not isinstance(source, Path):
+        return False
+    mode = source.stat().st_mode
+    return not (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode))
 
 
 class _Display:
