@@ -24,7 +24,6 @@ from genrestream.schemas import MissingReason, Modality
 from genrestream.workers.errors import FeaturesImpossibleError
 from genrestream.workers.features.content import Content, Extraction, FeatureLimits, FeaturePlan, Missing
 from genrestream.workers.features.errors import FeatureSetupError
-from genrestream.workers.features.extract import extract
 from genrestream.workers.fork_server import fork_server
 from genrestream.workers.mending_pool import MendingPool
 from genrestream.workers.process_bounds import address_space, give_up_rights
@@ -71,7 +70,7 @@ class PoolLimits:
 
 
 class FeaturePool:
-    """The processes that run `extract`. Use it as an asynchronous context manager."""
+    """The processes that extract features. Use it as an asynchronous context manager."""
 
     def __init__(
         self,
@@ -145,7 +144,7 @@ class FeaturePool:
         singles = _apart(content)
         if len(singles) <= 1:
             # Decodes nothing, so that it is safe here; what has no content is not to blame for anything.
-            nothing = extract(Content((), None, None), plan)
+            nothing = _extract(Content((), None, None), plan, self._feature_limits)
             return replace(nothing, missing={**nothing.missing, **dict.fromkeys(singles, blame)})
         parts = {
             modality: (await self._extract_chunk([single], plan))[0] for modality, single in singles.items()
@@ -210,10 +209,17 @@ def _extract_all(
     # Receiving the task and sending the result are not under the limit: failing there would lose the task.
     try:
         with address_space(memory_bytes):
-            return [extract(content, plan, limits) for content in contents]
+            return [_extract(content, plan, limits) for content in contents]
     except MemoryError:
         # Whatever filled the process, this content or what came before: it makes room for a fresh one.
         os._exit(OUT_OF_MEMORY_EXIT)
+
+
+def _extract(content: Content, plan: FeaturePlan, limits: FeatureLimits) -> Extraction:
+    # Loaded where it runs: the decoders take a tenth of what a worker loads before it can read.
+    from genrestream.workers.features.extract import extract  # noqa: PLC0415
+
+    return extract(content, plan, limits)
 
 
 def _chunks(contents: Sequence[Content], processes: int) -> Iterator[list[Content]]:
