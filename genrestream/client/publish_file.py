@@ -83,12 +83,13 @@ async def publish_file(
         OSError: the file cannot be read.
         KafkaUnavailableError: Kafka cannot be reached, or did not take an item.
     """
-    total = count_lines(source) if _is_file(source) else None
+    file = source if _is_file(source) else None
+    total = count_lines(file) if file else None
     if total is not None and options.limit is not None:
         total = min(total, options.limit)
     summary = PublishSummary()
     lines = islice(read_items(source, media=options.media, kind=options.kind), options.limit)
-    read_ahead = READ_AHEAD if _is_file(source) else 1
+    read_ahead = READ_AHEAD if file else 1
     async with Publisher(bootstrap, security) as publisher:
         with _progress(console) as progress:
             await _publish(_ahead(lines, read_ahead), publisher, options, summary, _Display(progress, total))

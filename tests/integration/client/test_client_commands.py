@@ -99,7 +99,8 @@ def test_what_a_named_pipe_gives_goes_out_line_by_line(
     command = [sys.executable, "-m", "genrestream", "publish", str(pipe), "--kind", "track", "--json"]
     with subprocess.Popen(command, env={**os.environ, **kafka}, stdout=subprocess.PIPE) as publisher:
         try:
-            with pipe.open("w") as writer:
+            # To read as well: opening waits for no reader then, should the publisher have failed.
+            with os.fdopen(os.open(pipe, os.O_RDWR), "w") as writer:
                 writer.write('{"id": "fifo-1", "title": "a"}\n')
                 writer.flush()
                 give_up_s = time.monotonic() + 30

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def count_threads(marker: str, model: str) -> int:
 
 
 async def test_runs_side_by_side_keep_rows_and_errors_apart(triton: StackState, tmp_path: Path) -> None:
-    """Of a batch of 64 every row comes back in its place, worked off by three threads of one instance; one
+    """Of a batch of 64 every row comes back in its place, worked off by more threads than instances; one
     bad row fails its own request, and no other of the batch.
     """
     models = tmp_path / "models"
@@ -53,9 +54,13 @@ async def test_runs_side_by_side_keep_rows_and_errors_apart(triton: StackState, 
         await client.load_model("scale")
         at_rest = count_threads(triton.marker, "scale")
         x = np.arange(256, dtype=np.float32).reshape(64, 4)
-        [y] = await infer(client, "scale", ["y"], x=x)
-        np.testing.assert_array_equal(y, x * 2)
-        assert count_threads(triton.marker, "scale") == at_rest + THREADS
+        give_up_s = time.monotonic() + 30
+        # A pool starts a thread when none is idle, which runs as short as these leave to chance.
+        while count_threads(triton.marker, "scale") < at_rest + THREADS:
+            assert time.monotonic() < give_up_s, "each instance runs on one thread"
+            [y] = await infer(client, "scale", ["y"], x=x)
+            np.testing.assert_array_equal(y, x * 2)
+        assert count_threads(triton.marker, "scale") <= at_rest + CPU_INSTANCES * THREADS
 
         await client.load_model("lookup")
         ids = [np.full((8, 1), 99 if number == 5 else number % 3, np.int64) for number in range(12)]
