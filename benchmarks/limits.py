@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from genrestream.client.items import BadLine, MediaForm, read_items
-from genrestream.repository import GRAPH, Graph, Repository
+from genrestream.repository import GRAPH, Repository
+from genrestream.repository.graph import Graph
 from genrestream.schemas import InlineMedia, Item, Kind, MediaReference
 from genrestream.workers.features.content import Content
 from genrestream.workers.features.extract import extract

@@ -1,13 +1,13 @@
 """The Triton model repository on disk: layout, records, checksums, atomic versions, the live pointer.
 
-Triton serves the folder as it is; workers and training read the records that lie beside the graphs.
+Triton serves the folder as it is; workers and training read the records that lie beside the graphs. `Graph`,
+which runs one, is imported by its module's name: a worker does without ONNX Runtime, and is back sooner.
 """
 
 from genrestream.repository.atomic import write_atomically
 from genrestream.repository.choices import Candidate, HeadChoice
 from genrestream.repository.config import encoder_config, head_config
 from genrestream.repository.errors import GraphInputError, RepositoryError
-from genrestream.repository.graph import Graph
 from genrestream.repository.layout import (
     CONFIG,
     ENCODER_RECORD,
@@ -30,7 +30,6 @@ __all__ = [
     "RELEASE_RECORD",
     "TOKENIZER",
     "Candidate",
-    "Graph",
     "GraphInputError",
     "HeadChoice",
     "LivePointer",

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genrestream.repository import GRAPH, Graph
+from genrestream.repository import GRAPH
+from genrestream.repository.graph import Graph
 from genrestream.schemas.features import HashedTextFeatures, TextFeatures
 from genrestream.schemas.items import Modality
 from genrestream.schemas.releases import EncoderRecord

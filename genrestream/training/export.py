@@ -14,7 +14,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from genrestream.repository import GRAPH, Graph
+from genrestream.repository import GRAPH
+from genrestream.repository.graph import Graph
 from genrestream.schemas.items import Modality
 from genrestream.schemas.tensors import (
     CONFIDENCES,

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genrestream.repository import GRAPH, Graph, Repository
+from genrestream.repository import GRAPH, Repository
+from genrestream.repository.graph import Graph
 from genrestream.schemas.items import Modality
 from genrestream.schemas.releases import Release
 from genrestream.schemas.taxonomy import Taxonomy, taxonomy

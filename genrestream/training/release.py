@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from genrestream.repository import CONFIG, GOLDEN, GRAPH, Candidate, Graph, Repository
+from genrestream.repository import CONFIG, GOLDEN, GRAPH, Candidate, Repository
 from genrestream.repository.golden import Golden, check_golden, read_golden
 from genrestream.repository.layout import UNFINISHED, head_name
 from genrestream.schemas.releases import Release, ReleaseAction
@@ -60,8 +60,7 @@ class Offline:
     async def confidences(self, release: Release, golden: Golden) -> NDArray[np.float32]:
         """What the graph gives in this process."""
         directory = self._repository.version_dir(release.model, release.version)
-        found: NDArray[np.float32] = Graph(directory / GRAPH).run(golden.inputs, CONFIDENCES)
-        return found
+        return _run(directory, golden)
 
     async def announce(self, release: Release, action: ReleaseAction) -> None:
         """Left to the next start of a stack."""
@@ -103,7 +102,7 @@ async def release(
     if reasons and not force:
         raise TrainingError(f"{candidate.release.model} is not released: {'; '.join(reasons)} (--force)")
     golden = read_golden(candidate.directory / GOLDEN)
-    check_golden(golden, Graph(candidate.directory / GRAPH).run(golden.inputs, CONFIDENCES), "the candidate")
+    check_golden(golden, _run(candidate.directory, golden), "the candidate")
     await servers.require_ready()
     released = repository.promote(candidate, forced=reasons)
     try:
@@ -192,3 +191,12 @@ def _remove_empty(directory: Path) -> None:
     (directory / CONFIG).unlink(missing_ok=True)
     if not os.listdir(directory):
         directory.rmdir()
+
+
+def _run(directory: Path, golden: Golden) -> NDArray[np.float32]:
+    """What the graph in the folder gives in this process."""
+    # Every command loads this file, also a worker's, which needs no ONNX Runtime and is to be back soon.
+    from genrestream.repository.graph import Graph  # noqa: PLC0415
+
+    found: NDArray[np.float32] = Graph(directory / GRAPH).run(golden.inputs, CONFIDENCES)
+    return found

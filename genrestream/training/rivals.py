@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from genrestream.repository import GRAPH, Graph, Repository, RepositoryError
+from genrestream.repository import GRAPH, Repository, RepositoryError
+from genrestream.repository.graph import Graph
 from genrestream.schemas.releases import Gate, GateFigure
 from genrestream.training.beside_branches import BesideBranches
 from genrestream.training.embeddings import embed

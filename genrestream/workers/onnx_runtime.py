@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from genrestream.repository import Graph
+from genrestream.repository.graph import Graph
 from genrestream.workers.protocols import Array
 
 CHUNK_ITEMS = 8

@@ -20,7 +20,8 @@ from transformers import (
     ViTImageProcessor,
 )
 
-from genrestream.repository import Graph, Repository
+from genrestream.repository import Repository
+from genrestream.repository.graph import Graph
 from genrestream.sample import generate
 from genrestream.schemas import Modality
 from genrestream.training.encoders.build import build_encoder

@@ -7,7 +7,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from genrestream.repository import Graph, Repository
+from genrestream.repository import Repository
+from genrestream.repository.graph import Graph
 from genrestream.sample import SET_NAMES, generate
 from genrestream.schemas import Modality
 from genrestream.training.encoders.examples import Examples, find_examples, picture_batch, recording_batch

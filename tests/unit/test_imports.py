@@ -101,9 +101,9 @@ def test_torch_stays_in_training(path):
     assert top_level(path) & TRAINING_ONLY == set()
 
 
-def loaded_by(module: str) -> set[str]:
-    """The top-level packages in memory after a fresh interpreter has imported `module`."""
-    code = f"import sys, {module}; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
+def loaded_by(modules: str) -> set[str]:
+    """The top-level packages in memory after a fresh interpreter has imported `modules`, parted by commas."""
+    code = f"import sys, {modules}; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(done.stdout.split())
 
@@ -119,6 +119,11 @@ def test_import_pulls_in_no_client(module):
 def test_the_command_line_starts_without_torch():
     """Every command but those of training works without torch in memory, and so without its extra."""
     assert loaded_by("genrestream.cli.main") & TRAINING_ONLY == set()
+
+
+def test_a_worker_does_without_onnx_runtime():
+    """Triton runs the models: what a worker does not load, it need not wait for after a crash."""
+    assert "onnxruntime" not in loaded_by("genrestream.cli.main, genrestream.workers.app")
 
 
 def test_onnx_runtime_sends_nothing_home(tmp_path):

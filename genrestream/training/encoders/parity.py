@@ -8,7 +8,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from genrestream.repository import Graph
+from genrestream.repository.graph import Graph
 from genrestream.schemas.tensors import EMBEDDING
 
 COST_RUNS = 15

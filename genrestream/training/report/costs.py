@@ -13,7 +13,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from genrestream.repository import GRAPH, Graph
+from genrestream.repository import GRAPH
+from genrestream.repository.graph import Graph
 from genrestream.schemas.releases import Release
 from genrestream.schemas.tensors import CONFIDENCES, EMBEDDING, encoder_input
 from genrestream.training.encode_chunk import Encoder

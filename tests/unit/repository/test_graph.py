@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from genrestream.repository import Graph, GraphInputError, RepositoryError
+from genrestream.repository import GraphInputError, RepositoryError
+from genrestream.repository.graph import Graph
 
 
 def test_a_graph_runs_a_batch(graph_file):

@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 import pytest
 
-from genrestream.repository import Graph
+from genrestream.repository.graph import Graph
 from genrestream.schemas import Modality
 from genrestream.schemas.tensors import CONFIDENCES, PRESENCE
 from genrestream.training.errors import TrainingError

@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 
 from genrestream.cli.errors import CommandError
 from genrestream.cli.main import app
-from genrestream.repository import GOLDEN, GRAPH, Graph, Repository
+from genrestream.repository import GOLDEN, GRAPH, Repository
 from genrestream.repository.golden import check_golden, read_golden
+from genrestream.repository.graph import Graph
 from genrestream.schemas import Kind, Modality
 from genrestream.schemas.tensors import CONFIDENCES
 from tests.unit.training.made_set import make_set

@@ -11,9 +11,10 @@ from typer.testing import CliRunner
 
 from genrestream.cli.errors import CommandError
 from genrestream.cli.main import app
-from genrestream.repository import GOLDEN, GRAPH, Candidate, Graph, Repository
+from genrestream.repository import GOLDEN, GRAPH, Candidate, Repository
 from genrestream.repository.checksums import folder_checksums
 from genrestream.repository.golden import check_golden, read_golden
+from genrestream.repository.graph import Graph
 from genrestream.schemas import Kind, Modality
 from genrestream.schemas.tensors import CONFIDENCES
 from genrestream.training.errors import TrainingError

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from genrestream.repository import GOLDEN, GRAPH, Graph, Repository
+from genrestream.repository import GOLDEN, GRAPH, Repository
 from genrestream.repository.golden import check_golden, read_golden
+from genrestream.repository.graph import Graph
 from genrestream.schemas import Kind, Modality
 from genrestream.schemas.tensors import CONFIDENCES
 from tests.unit.training.recipes.made_tracks import make_tracks

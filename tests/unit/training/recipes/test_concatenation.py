@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from genrestream.repository import Graph
+from genrestream.repository.graph import Graph
 from genrestream.schemas import Modality
 from genrestream.schemas.tensors import CONFIDENCES, PRESENCE, embedding_input
 
