@@ -36,11 +36,11 @@ from genrestream.workers.announce import announce_live
 from genrestream.workers.topics import create_topics
 
 ITEMS = {
-    "starter": {Kind.PODCAST: 24_000, Kind.EVENT: 16_000, Kind.TRACK: 10_000},
-    "pretrained": {Kind.PODCAST: 4_000, Kind.EVENT: 4_000, Kind.TRACK: 600},
+    "starter": {Kind.PODCAST: 24_000, Kind.EVENT: 16_000, Kind.TRACK: 16_000},
+    "pretrained": {Kind.PODCAST: 4_000, Kind.EVENT: 4_000, Kind.TRACK: 1_200},
 }
-"""Enough for a part to take five to fifteen seconds: of three, the last micro-batch alone, which leaves a
-core without work, and the look for it took a twentieth."""
+"""Enough for a part to take ten to twenty seconds: of three, the last micro-batch alone, which leaves a
+core without work, and the look for it took a twentieth. Of pretrained tracks it takes up to a second."""
 
 ROUNDS = 4
 """A rate is taken in so many parts, with the limit before, between and after: a machine shared with others
