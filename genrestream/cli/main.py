@@ -51,7 +51,7 @@ app = typer.Typer(
         "Genre labels for events, podcasts and tracks, as they stream in.\n\n"
         "Start with `genrestream up` (Kafka, Redis and Triton on this machine), then `genrestream worker` in "
         "one terminal, `genrestream labels --follow` in another, and publish something: "
-        "`genrestream publish podcast --title 'Deep Space' --description 'Black holes, telescopes and physics.'`"
+        "`genrestream publish podcast --title 'Deep Space' --description 'Black holes and telescopes.'`"
     ),
 )
 
