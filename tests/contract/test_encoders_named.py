@@ -151,17 +151,19 @@ def bert(tmp_path_factory, examples):
 
 
 def test_a_text_model_of_hugging_face(bert, tmp_path, examples):
-    """Its positions limit the tokens, its tokenizer neither cuts nor pads, embeddings hold both layers and
-    have length 1."""
+    """Its positions limit the tokens of a window, of which a text may have four; its tokenizer neither cuts
+    nor pads; embeddings hold both layers and have length 1, and those of a long text are a mean of such."""
     one = built(Modality.TEXT, f"hf:{bert}", tmp_path, examples)
     assert (one.record.model, one.record.embedding_dim) == ("text-tiny-bert", 2 * 32)
-    assert one.record.features.max_tokens == 128
+    assert one.record.features.max_tokens == 496
     folder = Repository(tmp_path).version_dir("text-tiny-bert", 1)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     assert (tokenizer.truncation, tokenizer.padding) == (None, None)
     ids = np.array([[2, 7, 8, 9, 3, 0, 0, 0]])
     embedding = Graph(folder / "model.onnx").run({"token_ids": ids}, "embedding")
     assert np.linalg.norm(embedding) == pytest.approx(1.0, abs=1e-5)
+    long = np.random.default_rng(0).integers(7, 500, (1, 496))
+    assert 0.1 < np.linalg.norm(Graph(folder / "model.onnx").run({"token_ids": long}, "embedding")) < 1.0
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path, examples):

@@ -22,6 +22,7 @@ from genrestream.training.encoders.examples import Examples, spread, text_batch
 from genrestream.training.encoders.onnx_export import dynamic_int8, export
 from genrestream.training.encoders.parity import cosines, found_again, largest_difference, run_graph
 from genrestream.training.encoders.pictures import MIN_FOUND_AGAIN, embed
+from genrestream.training.encoders.text_windows import in_windows, longest_text, special_tokens
 from genrestream.training.encoders.weights import DOWNLOAD_ERRORS, unavailable, without_notes
 
 CHECKED_TEXTS = 32
@@ -108,7 +109,10 @@ def build_sentence_encoder(
     more_checks: Sequence[Check] = (),
     min_found_again: float = MIN_FOUND_AGAIN,
 ) -> Draft:
-    """The encoder exported, in eight bits where those keep its embeddings, with its checks."""
+    """The encoder exported, in eight bits where those keep its embeddings, with its checks.
+
+    It takes `max_tokens` in one piece; longer texts are read in windows of so many.
+    """
     features = features_with(tokenizer, max_tokens, encoder.pad_id)
     texts = spread(examples.texts, CHECKED_TEXTS)
     if not texts:
@@ -139,12 +143,18 @@ def build_sentence_encoder(
     checks.append(
         Check("shortened texts found again", found_again(shortened, exported), at_least=min_found_again)
     )
+    special = special_tokens(tokenizer)
+    windowed = in_windows(graph, max_tokens, special, features.pad_id)
+    as_before = largest_difference(run_graph(windowed, {TOKEN_IDS: ids}), exported)
+    checks.append(Check("difference by windows", as_before, at_most=MAX_FLOAT_DIFFERENCE))
     progress("check", 3, 3)
     return Draft(
         model=model,
-        features=features,
+        features=features.model_copy(
+            update={"max_tokens": longest_text(max_tokens, special, features.bucket_tokens)}
+        ),
         embedding_dim=reference.shape[1],
-        graph=graph,
+        graph=windowed,
         source=source,
         licence=licence,
         checks=(*checks, *more_checks),
