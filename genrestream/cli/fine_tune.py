@@ -24,6 +24,7 @@ from genrestream.training.fine_tune.settings import (
     Blocks,
     TuneSettings,
 )
+from genrestream.training.launch import launched
 
 if TYPE_CHECKING:
     from genrestream.training.fine_tune.tune import Tuned
@@ -108,6 +109,7 @@ def fine_tune(
         from genrestream.training.fine_tune.tune import TuneRequest  # noqa: PLC0415 - imports torch
         from genrestream.training.fine_tune.tune import fine_tune as tune_encoder  # noqa: PLC0415
         from genrestream.training.fit import FitSettings  # noqa: PLC0415
+        from genrestream.training.processes import joined  # noqa: PLC0415
         from genrestream.training.request import TrainRequest  # noqa: PLC0415
 
         training = TrainRequest(
@@ -124,7 +126,7 @@ def fine_tune(
             fit=FitSettings(seed=seed, device=device_of(device)),
         )
         settings = TuneSettings(blocks=blocks, epochs=epochs, batch_items=batch, rate=rate)
-        with progress_bar() as bar:
+        with joined(training.fit.device), progress_bar(shown=launched().first) as bar:
             tuned = tune_encoder(TuneRequest(training, modality, spec, name, settings), reporter(bar))
     if as_json:
         typer.echo(json.dumps(_as_object(tuned)))

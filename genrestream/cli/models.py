@@ -11,6 +11,7 @@ from rich.console import Console
 
 from genrestream.cli import releasing, starter
 from genrestream.cli.device import Device, device_of
+from genrestream.cli.errors import CommandError
 from genrestream.cli.figures import figures_table, sets_table
 from genrestream.cli.one_line import one_line_errors
 from genrestream.cli.progress import progress_bar, reporter
@@ -22,6 +23,7 @@ from genrestream.schemas import Kind
 from genrestream.schemas.releases import Release
 from genrestream.schemas.taxonomy import AS_GIVEN
 from genrestream.training.errors import TrainingError
+from genrestream.training.launch import launched
 from genrestream.training.runs.recording import recording
 
 if TYPE_CHECKING:
@@ -106,8 +108,11 @@ def train(
 
     Items are split by group, and groups that share a near-duplicate stay together. Embeddings are computed
     once and kept. A head that collapsed is an error, and nothing is written then.
+
+    `torchrun --nproc-per-node 2 -m genrestream train ... --recipe NAME` trains a recipe in two processes,
+    which share each batch.
     """
-    with one_line_errors(), recording(runs) as run:
+    with one_line_errors(), recording(runs if launched().first else None) as run:
         from genrestream.training.fit import FitSettings  # noqa: PLC0415 - imports torch
         from genrestream.training.losses import LossName  # noqa: PLC0415
         from genrestream.training.request import TrainRequest  # noqa: PLC0415
@@ -133,6 +138,11 @@ def train(
         )
         run.asked(request, recipe)
         if recipe is None:
+            if launched().count > 1:
+                raise CommandError(
+                    "one process trains this head, on embeddings that all cores compute: torchrun is for "
+                    "`train --recipe` and `encoders fine-tune`"
+                )
             with progress_bar() as bar:
                 trained = train_head(request, reporter(bar))
         else:
@@ -145,16 +155,19 @@ def train(
 
 
 def _train_recipe(request: "TrainRequest", recipe: str) -> "Trained":
+    from genrestream.training.processes import joined  # noqa: PLC0415 - imports torch
     from genrestream.training.recipes.spec import load_recipe  # noqa: PLC0415
     from genrestream.training.recipes.train import train_recipe  # noqa: PLC0415 - imports torch
 
     spec = load_recipe(recipe)
-    Console(stderr=True).print(spec.describe(), highlight=False, soft_wrap=True)
+    shown = launched().first
+    console = Console(stderr=True, quiet=not shown)
+    console.print(spec.describe(), highlight=False, soft_wrap=True)
     for lacking in spec.not_yet:
-        Console(stderr=True).print(f"not there yet: {lacking}", highlight=False, soft_wrap=True)
-    with progress_bar() as bar:
+        console.print(f"not there yet: {lacking}", highlight=False, soft_wrap=True)
+    with joined(request.fit.device), progress_bar(shown=shown) as bar:
         trained = train_recipe(request, spec, reporter(bar))
-    show_compared(trained, Console(stderr=True))
+    show_compared(trained, console)
     return trained
 
 

@@ -29,6 +29,7 @@ from genrestream.training.fine_tune.settings import PRETRAINED, TuneSettings
 from genrestream.training.fine_tune.stages import Stage, tune_network
 from genrestream.training.frozen_split import SPLIT
 from genrestream.training.prepare import MIN_MODALITY_ITEMS, Prepared, labelled
+from genrestream.training.processes import leave_to_first
 from genrestream.training.recipes.branches import BranchFeatures
 from genrestream.training.recipes.data import RecipeRows, read_rows
 from genrestream.training.recipes.network import RecipeNetwork
@@ -73,7 +74,8 @@ class Tuned:
 def fine_tune(request: TuneRequest, progress: Progress = lambda step, done, total: None) -> Tuned:
     """A version of a tuned encoder in the repository, better on the calibration fold than it was.
 
-    Of the request's training `encoders`, `aim` and the like count for nothing: they are the later head's.
+    Of the request's training `encoders`, `aim` and the like count for nothing: they are the later head's. Of
+    several processes that have joined, the first returns and the others end.
 
     Raises:
         TrainingError: the sets or the encoder cannot be used, or tuning made nothing better; nothing is
@@ -97,6 +99,7 @@ def fine_tune(request: TuneRequest, progress: Progress = lambda step, done, tota
     untuned = _linear("embeddings before", network, items, request, progress)
     network.head = LinearHead(modality, untuned.branch)
     stages = tune_network(network, items, example, settings, training.fit.seed, training.fit.device, progress)
+    leave_to_first()
     tuned = _linear("embeddings after", network, items, request, progress)
     figures = {"untuned": untuned.test, "tuned": tuned.test}
 

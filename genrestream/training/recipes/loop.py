@@ -11,15 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from genrestream.schemas.items import Modality
 from genrestream.training.disk_arrays import zeros_on_disk
 from genrestream.training.errors import TrainingError
 from genrestream.training.head_rows import MODALITIES, HeadRows
+from genrestream.training.processes import current
 from genrestream.training.recipes.data import RecipeRows
 from genrestream.training.recipes.loss import Loss
-from genrestream.training.recipes.network import RecipeNetwork
+from genrestream.training.recipes.network import LogShares, RecipeNetwork
 from genrestream.training.recipes.spec import Fit
 
 MEASURED_ITEMS = 16
@@ -91,15 +92,20 @@ def fit_network(
 
     `draw` says what an epoch shows; after each the loss on the rows `validation` is measured. Where none is
     below `to_beat`, the network ends as it was. The same seed gives the same weights on the same machine.
+    Several processes that have joined share each batch, and all end with the same weights.
 
     Raises:
-        TrainingError: the loss is no number, or no item has anything that the network hears.
+        TrainingError: the loss is no number, no item has anything that the network hears, or batches are too
+            small for so many processes.
     """
-    rng = np.random.default_rng(seed)
-    torch.manual_seed(seed)
+    processes = current()
+    # What is drawn must be the same for all processes, what each does with its part need not be.
+    rng, own_rng = np.random.default_rng(seed), np.random.default_rng((seed, processes.rank))
+    torch.manual_seed(seed + processes.rank)
     presence = rows.presence * _heard(network)
     network.to(device)
     step = begin(network, fit)
+    log_shares = processes.together(_LogShares(network))
     validation = _with_something(validation, presence)
     train_losses: list[float] = []
     validation_losses: list[float] = []
@@ -107,14 +113,14 @@ def fit_network(
     for epoch in range(1, fit.epochs + 1):
         network.train()
         batches = list(in_batches(_with_something(draw(rng), presence), fit.batch_items))
+        processes.refuse_thin(min(map(len, batches)))
         total_loss = 0.0
         for done, batch in enumerate(batches, start=1):
-            mask = _some_dropped(presence[batch], fit.modality_dropout, rng)
-            inputs = augment(rows.batch(batch, device), rng)
-            losses = loss_of(
-                network.log_shares(inputs, _tensor(mask, device)), _tensor(targets[batch], device)
-            )
-            loss = losses.mean()
+            mask = processes.part(_some_dropped(presence[batch], fit.modality_dropout, rng))
+            mine = processes.part(batch)
+            inputs = augment(rows.batch(mine, device), own_rng)
+            losses = loss_of(log_shares(inputs, _tensor(mask, device)), _tensor(targets[mine], device))
+            loss = processes.mean_of_batch(losses, len(batch))
             if not torch.isfinite(loss):
                 raise TrainingError(
                     f"the loss is {loss.item()} in epoch {epoch}: a rate below {fit.rate:g} may help"
@@ -122,7 +128,7 @@ def fit_network(
             step(loss)
             total_loss += float(losses.detach().sum())
             progress((epoch - 1) * len(batches) + done, fit.epochs * len(batches))
-        train_losses.append(total_loss / sum(map(len, batches)))
+        train_losses.append(processes.total(total_loss) / sum(map(len, batches)))
         validation_losses.append(mean_loss(network, rows, targets, validation, loss_of, fit, device))
         if not math.isfinite(validation_losses[-1]):
             raise TrainingError(f"the validation loss is {validation_losses[-1]} in epoch {epoch}")
@@ -146,16 +152,17 @@ def mean_loss(
     fit: Fit,
     device: str,
 ) -> float:
-    """The loss an item of some rows, with nothing dropped or augmented."""
+    """The loss an item of some rows, with nothing dropped or augmented; joined processes share them."""
     network.eval()
     heard = _heard(network)
+    processes = current()
     total = 0.0
     with torch.no_grad():
-        for batch in in_batches(which, min(fit.batch_items, MEASURED_ITEMS)):
+        for batch in in_batches(processes.part(which), min(fit.batch_items, MEASURED_ITEMS)):
             mask = _tensor(rows.presence[batch] * heard, device)
             shares = network.log_shares(rows.batch(batch, device), mask)
             total += float(loss_of(shares, _tensor(targets[batch], device)).sum())
-    return total / len(which)
+    return processes.total(total) / len(which)
 
 
 def embed_rows(
@@ -200,7 +207,18 @@ def predict(
 
 def in_batches(which: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
     """The rows in order, in batches of at most `size` whose sizes differ by one at most."""
-    return iter(np.array_split(which, -(-len(which) // size)))
+    return iter(np.array_split(which, -(-len(which) // size))) if len(which) else iter(())
+
+
+class _LogShares(nn.Module):
+    """A network's `log_shares` as its `forward`, which is what processes can share."""
+
+    def __init__(self, network: RecipeNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs: Mapping[Modality, Tensor], presence: Tensor) -> LogShares:
+        return self.network.log_shares(inputs, presence)
 
 
 def _with_something(which: NDArray[np.int64], presence: NDArray[np.float32]) -> NDArray[np.int64]:

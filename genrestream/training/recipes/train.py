@@ -21,6 +21,7 @@ from genrestream.training.losses import LossName
 from genrestream.training.metrics import Predictions
 from genrestream.training.outcome import Outcome
 from genrestream.training.prepare import MIN_MODALITY_ITEMS, Prepared, labelled
+from genrestream.training.processes import leave_to_first
 from genrestream.training.recipes.branches import BranchFeatures, branch_features, feature_spec
 from genrestream.training.recipes.compare import FittedNetwork, fit_compared
 from genrestream.training.recipes.data import read_rows
@@ -49,7 +50,8 @@ def train_recipe(
 ) -> TrainedRecipe:
     """A candidate in the repository, and its encoders as versions; better than the labels' frequencies.
 
-    Of `request.fit` the seed and the device count; all else of the fit is the recipe's.
+    Of `request.fit` the seed and the device count; all else of the fit is the recipe's. Of several processes
+    that have joined, the first returns and the others end.
 
     Raises:
         TrainingError: the sets or weights cannot be used, or the network collapsed; nothing is written then.
@@ -75,6 +77,7 @@ def train_recipe(
     watch.lap("features")
 
     networks = fit_compared(request, spec, features, rows, targets.has, split, progress)
+    leave_to_first()
     fitted = networks[-1]
     watch.lap("fit")
 

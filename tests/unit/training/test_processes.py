@@ -1,0 +1,85 @@
+"""Training by several processes that torchrun starts: the same result, said and written once."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from genrestream.cli.errors import CommandError
+from genrestream.cli.main import app
+from genrestream.repository import Repository
+from genrestream.schemas import Modality
+from tests.unit.training.made_set import make_set
+from tests.unit.training.test_recipes_train import tiny
+
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.training
+
+from genrestream.training.errors import TrainingError  # noqa: E402
+from genrestream.training.processes import Processes  # noqa: E402
+from tests.unit.training import sharing  # noqa: E402
+
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+DEADLINE_S = 240
+
+
+def torchrun(*command: str) -> "subprocess.CompletedProcess[str]":
+    """The command in two processes."""
+    return subprocess.run(
+        [*TORCHRUN, *command], capture_output=True, text=True, timeout=DEADLINE_S, check=False
+    )
+
+
+def test_two_processes_learn_what_one_learns(tmp_path):
+    """Each takes half of every batch, also of one in which its half lacks a modality, and of validation."""
+    done = torchrun("-m", "tests.unit.training.sharing", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    network, curves = sharing.fit()
+    assert curves.validation[-1] < 0.8 * curves.validation[0]
+    for rank in (0, 1):
+        found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        assert found["train"] == pytest.approx(curves.train, rel=1e-4)
+        assert found["validation"] == pytest.approx(curves.validation, rel=1e-4)
+        assert found["weights"].keys() == network.state_dict().keys()
+        for name, weights in network.state_dict().items():
+            torch.testing.assert_close(found["weights"][name], weights, rtol=1e-3, atol=1e-4)
+
+
+def test_a_recipe_trained_by_two_is_said_and_written_once(tmp_path):
+    """One candidate, one object on standard output, each line of the console once."""
+    recipe = tmp_path / "tiny.yaml"
+    recipe.write_text(yaml.safe_dump(tiny(epochs=2).model_dump(mode="json")))
+    models = tmp_path / "models"
+    models.mkdir()
+    made = make_set(tmp_path / "shows", 80)
+    options = ["--kind", "podcast", "--task", "genres", "--models", str(models), "--recipe", str(recipe)]
+    store = ["--store", str(tmp_path / "store"), "--device", "cpu", "--json"]
+    done = torchrun("-m", "genrestream", "train", str(made), *options, *store)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["test"]["top1"] > 0
+    assert len(Repository(models).candidates("podcast-genres")) == 1
+    report = json.loads((Path(found["candidate"]) / "report.json").read_bytes())
+    assert report["compared"].keys() == {Modality.TEXT, Modality.IMAGE, "text+image"}
+    assert done.stderr.count("not passed") <= 1
+
+
+def test_what_cannot_be_shared_is_refused(tmp_path, monkeypatch):
+    """A head on frozen encoders is one process's work, and a batch has items for all."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    made = make_set(tmp_path / "shows", 40)
+    with pytest.raises(CommandError, match="torchrun is for"):
+        CliRunner().invoke(
+            app,
+            ["train", str(made), "--kind", "podcast", "--task", "genres"],
+            catch_exceptions=False,
+            standalone_mode=False,
+        )
+    Processes(0, 8).refuse_thin(16)
+    with pytest.raises(TrainingError, match="too small for 9 processes"):
+        Processes(0, 9).refuse_thin(16)
