@@ -1,10 +1,11 @@
 """What torchrun tells the processes that it starts: which of how many each one is."""
 
 import os
-from typing import NamedTuple
+from dataclasses import dataclass
 
 
-class Launch(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Launch:
     """This process's place among those that were started together."""
 
     rank: int

@@ -52,6 +52,7 @@ def quietly(what, done, total):
                 "difference with more padding",
                 "int8 cosine, least",
                 "shortened texts found again",
+                "difference by windows",
                 "paraphrases found",
             ],
         ),

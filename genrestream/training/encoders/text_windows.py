@@ -6,11 +6,12 @@ would lack its context. A batch that fits into one window goes through as it is.
 Legend: b batch, t tokens, w windows, n tokens of a text without special ones, d embedding size.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer
 
@@ -77,7 +78,7 @@ class _Nodes:
         self.nodes: list[NodeProto] = []
         self.constants: list[TensorProto] = []
 
-    def add(self, kind: str, name: str, *inputs: str, **attributes: object) -> str:
+    def add(self, kind: str, name: str, *inputs: str, **attributes: Any) -> str:
         """A node, and the name of what it gives."""
         output = _OF_WINDOWS + name
         self.nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
@@ -87,7 +88,7 @@ class _Nodes:
         """Tensors that were added under these names, or are the encoder's own."""
         return tuple(_OF_WINDOWS + name for name in names)
 
-    def ints(self, name: str, values: NDArray[np.int64] | list[int] | int) -> str:
+    def ints(self, name: str, values: Sequence[int] | Sequence[Sequence[int]] | int) -> str:
         """A constant int64."""
         full = _OF_WINDOWS + name
         self.constants.append(numpy_helper.from_array(np.array(values, np.int64), full))
