@@ -3,13 +3,17 @@
 import os
 from dataclasses import dataclass
 
+from genrestream.training.errors import TrainingError
+
 
 @dataclass(frozen=True, slots=True)
 class Launch:
     """This process's place among those that were started together."""
 
-    rank: int
-    count: int
+    rank: int = 0
+    count: int = 1
+    local_rank: int = 0
+    """Among those on this machine."""
 
     @property
     def first(self) -> bool:
@@ -18,6 +22,20 @@ class Launch:
 
 
 def launched() -> Launch:
-    """By the variables that torchrun sets, and other launchers for PyTorch like it; 0 of 1 without them."""
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    return Launch(int(os.environ["RANK"]), count) if count > 1 and "RANK" in os.environ else Launch(0, 1)
+    """By the variables that torchrun sets, and other launchers for PyTorch like it; 0 of 1 without them.
+
+    Raises:
+        TrainingError: one of them is no number.
+    """
+    if "RANK" not in os.environ:
+        return Launch()
+    count = _number("WORLD_SIZE", 1)
+    return Launch(_number("RANK", 0), count, _number("LOCAL_RANK", 0)) if count > 1 else Launch()
+
+
+def _number(variable: str, default: int) -> int:
+    text = os.environ.get(variable, str(default))
+    try:
+        return int(text)
+    except ValueError as error:
+        raise TrainingError(f"{variable} is {text!r} and no number; torchrun sets it") from error

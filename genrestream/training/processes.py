@@ -4,7 +4,6 @@ One process alone is the rule, and then nothing here does anything. Features nee
 lets in one process at a time, the first makes them, and the others find them made.
 """
 
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,7 +95,7 @@ def joined(device: str) -> Iterator[None]:
         yield
         return
     if device == "cuda":
-        local, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+        local, there = launched().local_rank, torch.cuda.device_count()
         if local >= there:
             raise TrainingError(f"{there} CUDA devices are here: start at most so many processes a machine")
         torch.cuda.set_device(local)

@@ -2,7 +2,8 @@
 
 aiokafka waits with an error that it does not try again by itself until it is asked for errors, reads nothing
 and sends no heartbeat meanwhile; and Faust never asks. Nor does it know that Kafka gave a member's place to
-another one of the same name: both would take it from each other for ever, every few seconds.
+another one of the same name: both would take it from each other for ever, every few seconds. The error by
+which Kafka says so in the middle of a join is unknown to it, and would end the worker whose place was taken.
 
 A static member keeps its partitions when it disconnects, so that a worker that was killed finds them again
 at once. One that was asked to stop has to be taken out by name, or nobody would read them until its session
@@ -21,10 +22,15 @@ import aiokafka.errors
 log = logging.getLogger(__name__)
 
 TIMEOUT_MS = 5_000
+FENCED_INSTANCE_ID = 82
 NEWCOMER_SESSIONS = 2.0
 """A worker is a newcomer for so many session time-outs from its start."""
 NEWCOMERS_JOINS = (3, 5)
 """One of these, drawn by chance: of two that start together, one gives way before the other does."""
+
+# An id that is not known any more, which a heartbeat of the same member is told: it joins anew. Source:
+# https://kafka.apache.org/protocol#protocol_error_codes; https://github.com/aio-libs/aiokafka/issues/1186
+aiokafka.errors.kafka_errors.setdefault(FENCED_INSTANCE_ID, aiokafka.errors.UnknownMemberIdError)
 
 
 class Membership:

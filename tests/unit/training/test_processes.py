@@ -20,7 +20,8 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.training
 
 from genrestream.training.errors import TrainingError  # noqa: E402
-from genrestream.training.processes import Processes  # noqa: E402
+from genrestream.training.launch import launched  # noqa: E402
+from genrestream.training.processes import Processes, joined  # noqa: E402
 from tests.unit.training import sharing  # noqa: E402
 
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
@@ -83,3 +84,18 @@ def test_what_cannot_be_shared_is_refused(tmp_path, monkeypatch):
     Processes(0, 8).refuse_thin(16)
     with pytest.raises(TrainingError, match="too small for 9 processes"):
         Processes(0, 9).refuse_thin(16)
+
+
+def test_a_launch_that_cannot_be_is_refused(monkeypatch):
+    """A variable that is no number, and more processes than CUDA devices: one line says it."""
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", str(torch.cuda.device_count()))
+    with (
+        pytest.raises(TrainingError, match=f"{torch.cuda.device_count()} CUDA devices are here"),
+        joined("cuda"),
+    ):
+        pytest.fail("it joined")
+    monkeypatch.setenv("WORLD_SIZE", "two")
+    with pytest.raises(TrainingError, match="WORLD_SIZE is 'two' and no number"):
+        launched()
