@@ -239,7 +239,10 @@ def _chosen(repository: Repository, head: str, version: int | None) -> tuple[Pat
     for choice in repository.newest():
         if f"{choice.release.kind}-{choice.release.task}" == head:
             return choice.directory, choice.release
-    there = ", ".join(repository.heads()) or "none"
+    heads = repository.heads()
+    if head in heads:
+        raise TrainingError(f"{head} is retired: say with --version which one")
+    there = ", ".join(heads) or "none"
     raise TrainingError(f"no head {head} in {repository.root} (there are: {there})")
 
 

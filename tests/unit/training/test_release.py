@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from genrestream.cli.main import app
 from genrestream.repository import GOLDEN, GRAPH, Candidate, Repository, RepositoryError, add_candidate
 from genrestream.repository.golden import Golden, check_golden, pack_golden, read_golden
 from genrestream.schemas.releases import Gate, GateFigure, Release, ReleaseAction, Wanted
@@ -229,6 +231,16 @@ def test_what_cannot_be_chosen_is_said(repository):
     add_candidate(repository.root, "other", files, track)
     with pytest.raises(TrainingError, match="several heads have a candidate, name one: podcast-genres"):
         choose_candidate(repository, None)
+
+
+def test_a_retired_head_is_measured_when_its_version_is_named(repository, tmp_path):
+    """Without one it is said which heads wait for that."""
+    repository.restore_live(HEAD, None)
+    asked = ["evaluate", HEAD, str(tmp_path), "--models", str(repository.root)]
+    refused = CliRunner().invoke(app, asked)
+    assert str(refused.exception) == "podcast-genres is retired: say with --version which one"
+    found = CliRunner().invoke(app, [*asked, "--version", "1"])
+    assert str(found.exception).startswith(f"no catalogue set at {tmp_path}")
 
 
 def test_the_newest_candidate_is_chosen(repository):
