@@ -1,11 +1,13 @@
 """`genrestream classify`: label a file without any server."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +15,9 @@ from genrestream.cli.errors import CommandError
 from genrestream.client.items import BadLine, MediaForm, read_items
 from genrestream.schemas import Item, LabelRecord
 from genrestream.workers.errors import Rejected
+
+if TYPE_CHECKING:
+    from genrestream.workers.picture_reader import PictureReader
 
 WINDOW_ITEMS = 64
 """Items labelled together; their records are written before the next window is read."""
@@ -29,6 +34,13 @@ def classify(
     all_scores: Annotated[bool, typer.Option("--all-scores", help="Add every label's confidence.")] = False,
     task: Annotated[list[str] | None, typer.Option(help="Only this task; may be given again.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Stop after so many items.")] = None,
+    read_pictures: Annotated[
+        bool,
+        typer.Option(
+            "--read-pictures",
+            help="Of items without a text, read what stands in the picture, where the head knows such texts.",
+        ),
+    ] = False,
 ) -> None:
     """Label the items of FILE.jsonl: the worker's path without Kafka, Redis or Triton.
 
@@ -41,7 +53,14 @@ def classify(
     try:
         file.stat()  # A missing file is told at once, before a second goes into loading models.
         failed = asyncio.run(
-            _classify(file.absolute(), models, tuple(task or ()), limit, all_scores=all_scores)
+            _classify(
+                file.absolute(),
+                models,
+                tuple(task or ()),
+                limit,
+                all_scores=all_scores,
+                read_pictures=read_pictures,
+            )
         )
     except ClassifyError as error:
         raise CommandError(str(error)) from error
@@ -52,7 +71,13 @@ def classify(
 
 
 async def _classify(
-    file: Path, models: Path, tasks: tuple[str, ...], limit: int | None, *, all_scores: bool
+    file: Path,
+    models: Path,
+    tasks: tuple[str, ...],
+    limit: int | None,
+    *,
+    all_scores: bool,
+    read_pictures: bool,
 ) -> int:
     """Write the records; return how many items have none."""
     from genrestream.workers.classify import Classifier  # noqa: PLC0415
@@ -60,10 +85,10 @@ async def _classify(
     from genrestream.workers.media_limits import MediaLimits  # noqa: PLC0415
 
     failed = 0
-    async with (
-        MediaFetcher(MediaLimits(), allowed_root=file.parent) as media,
-        Classifier(models, media, tasks) as classifier,
-    ):
+    async with AsyncExitStack() as stack:
+        media = await stack.enter_async_context(MediaFetcher(MediaLimits(), allowed_root=file.parent))
+        reader = await stack.enter_async_context(_picture_reader()) if read_pictures else None
+        classifier = await stack.enter_async_context(Classifier(models, media, tasks, reader))
         for choice in classifier.choices:
             state = (
                 f"trained {choice.release.created_at:%Y-%m-%d %H:%M}, not released" if choice.run else "live"
@@ -78,6 +103,18 @@ async def _classify(
             results = await classifier.classify(items, all_scores=all_scores)
             failed += _write(items, results)
     return failed
+
+
+def _picture_reader() -> "PictureReader":
+    from genrestream.workers.classify import ClassifyError  # noqa: PLC0415
+    from genrestream.workers.errors import FeaturesImpossibleError  # noqa: PLC0415
+    from genrestream.workers.picture_reader import PictureReader, ReaderLimits  # noqa: PLC0415
+
+    try:
+        # Nobody waits for the next item: a window's pictures may take their time.
+        return PictureReader(ReaderLimits(processes=os.cpu_count() or 1, deadline_s=60.0))
+    except FeaturesImpossibleError as error:
+        raise ClassifyError(str(error)) from error
 
 
 def _windows(lines: Iterator[Item | BadLine]) -> Iterator[list[Item | BadLine]]:

@@ -100,6 +100,14 @@ def train(
     ] = LossChoice.BCE,
     device: Annotated[Device, typer.Option(help="Where the head is trained.")] = Device.AUTO,
     recipe: Annotated[str | None, typer.Option(metavar="NAME|FILE.yaml", help=RECIPE_HELP)] = None,
+    read_pictures: Annotated[
+        bool,
+        typer.Option(
+            "--read-pictures",
+            help="Learn what the text in a picture is worth to items without another (by RapidOCR, half a "
+            "second a picture).",
+        ),
+    ] = False,
     store: Store = EMBEDDINGS,
     runs: RunsOption = None,
     as_json: Json = False,
@@ -131,6 +139,7 @@ def train(
             aim=Aim(aim),
             precision_floor=precision,
             word_buckets=term_buckets,
+            read_pictures=read_pictures,
             taxonomy=taxonomy,
             source=source,
             split=split,
@@ -163,8 +172,6 @@ def _train_recipe(request: "TrainRequest", recipe: str) -> "Trained":
     shown = launched().first
     console = Console(stderr=True, quiet=not shown)
     console.print(spec.describe(), highlight=False, soft_wrap=True)
-    for lacking in spec.not_yet:
-        console.print(f"not there yet: {lacking}", highlight=False, soft_wrap=True)
     with joined(request.fit.device), progress_bar(shown=shown) as bar:
         trained = train_recipe(request, spec, reporter(bar))
     show_compared(trained, console)
@@ -279,6 +286,10 @@ def _show(trained: "Trained", models: Path) -> None:
     if clusters.joined:
         joined = f"{clusters.joined_items} items in {clusters.joined} clusters"
         console.print(f"near-duplicates joined over groups: {joined}", highlight=False)
+    if trained.picture_text_ms is not None:
+        console.print(
+            f"reading the text in a picture: {trained.picture_text_ms:.0f} ms of a core", highlight=False
+        )
     for what, count in notes.items():
         if count:
             console.print(f"{what}: {count}", highlight=False)

@@ -35,7 +35,12 @@ def signature(record: EncoderRecord | Release) -> Signature:
     if isinstance(record, EncoderRecord):
         return Signature((encoder_input(record.features),), encoder_output(record.embedding_dim))
     dims = {modality: encoder.embedding_dim for modality, encoder in record.encoders.items()}
-    inputs = head_inputs(dims, hashed_text=record.features.hashed_text is not None)
+    features = record.features
+    inputs = head_inputs(
+        dims,
+        hashed_text=features.hashed_text is not None,
+        picture_text=features.tells_read_text,
+    )
     return Signature(inputs, head_output(len(record.labels)))
 
 

@@ -5,7 +5,7 @@ were allowed before. Both say that what one side gives, the other side takes; on
 The comparison is conservative: what it cannot prove to be harmless it reports.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Flag, auto
 from typing import Any
@@ -36,16 +36,20 @@ class Promise(Flag):
     """Others read what we write: nothing comes that it did not allow, and no field of it goes away."""
 
 
-def breaking_changes(published: Schema, current: Schema, promise: Promise) -> list[str]:
+def breaking_changes(
+    published: Schema, current: Schema, promise: Promise, refused: Sequence[str] = ()
+) -> list[str]:
     """What of `published` the `current` JSON Schema breaks, a line each; empty when it is compatible.
 
-    Understands the keywords that pydantic writes, with references inside the document.
+    Understands the keywords that pydantic writes, with references inside the document. At the paths `refused`
+    and below them others refuse fields that they do not know, and are meant to: new ones may come.
     """
     found: list[str] = []
     if Promise.READ in promise:
         found += _Comparison(given=published, taking=current, reading=True).at("", published, current)
     if Promise.WRITE in promise:
-        found += _Comparison(given=current, taking=published, reading=False).at("", current, published)
+        comparison = _Comparison(given=current, taking=published, reading=False, refused=tuple(refused))
+        found += comparison.at("", current, published)
     return list(dict.fromkeys(found))
 
 
@@ -103,6 +107,8 @@ class _Comparison:
     taking: Schema
     reading: bool
     """True: `given` is the published form. False: `taking` is."""
+    refused: tuple[str, ...] = ()
+    """Paths at which fields that `taking` does not know may come."""
     _under_way: set[tuple[str, str]] = field(default_factory=set)
 
     def at(self, path: str, given: Any, taking: Any) -> list[str]:
@@ -189,7 +195,7 @@ class _Comparison:
                 yield from self.at(below, gives[name], takes[name])
             elif (name in gives) == self.reading:
                 yield f"{below}: is removed"
-            elif name in gives and rest_taking is False:
+            elif name in gives and rest_taking is False and not self._may_refuse(path):
                 yield f"{below}: is new, where unknown fields were refused"
         if rest_taking is False and rest_given is not False:
             yield self._say(path, "unknown fields are refused now", "unknown fields may come now")
@@ -198,6 +204,9 @@ class _Comparison:
         if "propertyNames" in taking:
             names = given.get("propertyNames", True)
             yield from self.at(_below(path, "(name)"), names, taking["propertyNames"])
+
+    def _may_refuse(self, path: str) -> bool:
+        return any(path == place or path.startswith(f"{place}.") for place in self.refused)
 
     def _wrong_elements(self, path: str, given: Schema, taking: Schema) -> Iterator[str]:
         if "array" not in _types(given):

@@ -78,6 +78,9 @@ class Document:
     name: str
     promise: Promise
     schema: Callable[[], Schema]
+    refused: tuple[str, ...] = ()
+    """Where older readers are to refuse what they do not know: a worker that does not know a feature cannot
+    make it, and must not serve the release. A new optional field there breaks nothing that was promised."""
 
     @property
     def file_name(self) -> str:
@@ -99,9 +102,9 @@ DOCUMENTS: tuple[Document, ...] = (
     Document("label-record", _BOTH, _of(LabelRecord)),
     Document("dead-letter-headers", _BOTH, dead_letter_headers_schema),
     Document("dead-letter-replay", _BOTH, _of(DeadLetterReplay)),
-    Document("release-announcement", _BOTH, _of(ReleaseAnnouncement)),
-    Document("release", _BOTH, _of(Release)),
-    Document("encoder-record", _BOTH, _of(EncoderRecord)),
+    Document("release-announcement", _BOTH, _of(ReleaseAnnouncement), ("release.features",)),
+    Document("release", _BOTH, _of(Release), ("features",)),
+    Document("encoder-record", _BOTH, _of(EncoderRecord), ("features",)),
 )
 
 
@@ -148,7 +151,7 @@ def broken_promises() -> list[str]:
     found = []
     for document in DOCUMENTS:
         if published := published_schema(document):
-            changes = breaking_changes(published, json_schema(document), document.promise)
+            changes = breaking_changes(published, json_schema(document), document.promise, document.refused)
             found += [f"{document.name}: {change}" for change in changes]
     for name in taxonomy_names():
         current, before = taxonomy(name), published_taxonomy(name)

@@ -79,6 +79,22 @@ class HashedTextFeatures(_Spec):
 MediaFeatures = ImageFeatures | TextFeatures | AudioFeatures
 
 
+class PictureTextFeatures(_Spec):
+    """What stands in an item's picture, in the place of its text: the lines in the reader's order, which are
+    then features as any text is.
+    """
+
+    when: Literal["absent", "always"] = Field(
+        default="absent",
+        description="absent: where the item has no text of its own, and the head is told so; "
+        "always: the head knows no other texts.",
+    )
+    reader: Literal["rapidocr-onnxruntime"] = "rapidocr-onnxruntime"
+    longest_side_px: int = Field(default=960, ge=64, le=1024, description="The picture is scaled down to it.")
+    min_confidence: float = Field(default=0.5, ge=0, le=1, description="Of a line; others are left out.")
+    max_chars: int = Field(default=1_000, ge=1, description="Of all lines together.")
+
+
 class FeatureSpec(_Spec):
     """All features that a head and its encoders ask for; None where a modality is not used."""
 
@@ -86,7 +102,14 @@ class FeatureSpec(_Spec):
     hashed_text: HashedTextFeatures | None = None
     image: ImageFeatures | None = None
     audio: AudioFeatures | None = None
+    # A record without it is as it was before there was such a thing, and so is its hash.
+    picture_text: PictureTextFeatures | None = Field(default=None, exclude_if=lambda value: value is None)
     max_text_chars: int = Field(default=20_000, ge=100, description="A longer text is cut here.")
+
+    @property
+    def tells_read_text(self) -> bool:
+        """Whether the head is told of each text if it was read from the picture."""
+        return self.picture_text is not None and self.picture_text.when == "absent"
 
     @property
     def spec_hash(self) -> str:

@@ -98,6 +98,13 @@ class LabelRecord(BaseModel):
     release: ReleaseReference
     modalities_used: tuple[Modality, ...] = Field(min_length=1)
     modalities_missing: tuple[MissingModality, ...] = ()
+    picture_text: str | None = Field(
+        default=None,
+        max_length=300,
+        exclude_if=lambda text: text is None,
+        description="What was read from the picture and taken for the item's text, which has none; its "
+        "beginning.",
+    )
     content_hash: str = Field(
         description="SHA-256, hexadecimal, of what the item says: its texts and each medium's inline bytes "
         "or reference."

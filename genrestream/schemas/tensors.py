@@ -53,11 +53,14 @@ def encoder_output(embedding_dim: int) -> Tensor:
     return Tensor(EMBEDDING, "FP32", (embedding_dim,))
 
 
-def head_inputs(embedding_dims: dict[Modality, int], *, hashed_text: bool) -> tuple[Tensor, ...]:
+def head_inputs(
+    embedding_dims: dict[Modality, int], *, hashed_text: bool, picture_text: bool = False
+) -> tuple[Tensor, ...]:
     """What a fused head takes: an embedding a modality it knows, hashed terms, the presence mask.
 
     `presence` holds 1.0 or 0.0 for text, image and audio, in the order of `Modality`; an absent
-    modality's embedding is zeros and its terms are padding.
+    modality's embedding is zeros and its terms are padding. With `picture_text` a fourth says whether the
+    text was read from the picture.
     """
     embeddings = [
         Tensor(embedding_input(modality), "FP32", (embedding_dims[modality],))
@@ -65,7 +68,7 @@ def head_inputs(embedding_dims: dict[Modality, int], *, hashed_text: bool) -> tu
         if modality in embedding_dims
     ]
     terms = [Tensor(TERM_IDS, "INT32", (-1,)), Tensor(TERM_WEIGHTS, "FP32", (-1,))] if hashed_text else []
-    return (*embeddings, *terms, Tensor(PRESENCE, "FP32", (len(Modality),)))
+    return (*embeddings, *terms, Tensor(PRESENCE, "FP32", (len(Modality) + picture_text,)))
 
 
 def head_output(labels: int) -> Tensor:

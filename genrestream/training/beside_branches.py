@@ -15,6 +15,7 @@ from genrestream.schemas.items import Modality
 from genrestream.schemas.releases import Gate
 from genrestream.training.evaluate import Slice
 from genrestream.training.gates import not_worse_gate
+from genrestream.training.head_rows import READ
 from genrestream.training.metrics import Figures, Predictions, measure_decided
 
 
@@ -57,7 +58,10 @@ def _beside(
 ) -> BesideBranches:
     part = parts[name]
     truth, groups_there = targets[part.rows], [groups[row] for row in part.rows]
-    alone = {modality: _of_rows(parts[modality], part.rows) for modality in map(Modality, name.split("+"))}
+    # A read text is never alone: without the picture there is none.
+    hidden = (READ, Modality.TEXT) if READ in name else ()
+    modalities = [Modality(branch) for branch in name.split("+") if branch not in hidden]
+    alone = {modality: _of_rows(parts[modality], part.rows) for modality in modalities}
     branches = {modality: measure_decided(truth, said) for modality, said in alone.items()}
     best = max(branches, key=lambda modality: branches[modality].mean_ap)
     rival = f"{best} alone on {name}"

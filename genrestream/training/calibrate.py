@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from genrestream.training.fuse import masked_to, minimise, rows_with
-from genrestream.training.heads import Gate, subset_number, subsets_of
+from genrestream.training.fuse import Read, masked_to, minimise, rows_with
+from genrestream.training.head_rows import READ
+from genrestream.training.heads import Gate, subset_number
 
 SLOPE_STRENGTH = 5.0
 """How hard the slope is held to 1; about the weight of so many items."""
@@ -25,20 +26,25 @@ MAX_SLOPE = 3.0
 
 
 def calibrate(
-    gate: Gate, logits: NDArray[np.float32], presence: NDArray[np.float32], targets: NDArray[np.bool_]
+    gate: Gate,
+    logits: NDArray[np.float32],
+    presence: NDArray[np.float32],
+    targets: NDArray[np.bool_],
+    read: Read | None = None,
 ) -> Gate:
     """A gate like `gate` with calibrated confidences.
 
     From the calibration fold's branch logits [n, k, l], presence [n, m] and targets [n, l].
     """
     calibrated = copy.deepcopy(gate)
-    for subset in subsets_of(gate.modalities):
-        rows = rows_with(presence, subset)
+    for subset in gate.subsets:
+        its_logits, its_presence = read if read is not None and READ in subset else (logits, presence)
+        rows = rows_with(its_presence, subset)
         if len(rows) < MIN_ITEMS:
             continue
-        mask = torch.from_numpy(masked_to(presence[rows], subset))
+        mask = torch.from_numpy(masked_to(its_presence[rows], subset))
         with torch.no_grad():
-            competed = gate.competed(torch.from_numpy(logits[rows]), mask)
+            competed = gate.competed(torch.from_numpy(its_logits[rows]), mask)
         number = subset_number(subset)
         calibrated.slope[number], calibrated.shift[number] = _platt(
             competed, torch.from_numpy(targets[rows]).float()

@@ -14,7 +14,8 @@ from genrestream.training.baselines import all_zeros, prior_only, terms_alone
 from genrestream.training.errors import TrainingError
 from genrestream.training.fit_head import FittedHead
 from genrestream.training.fuse import masked_to, rows_with
-from genrestream.training.heads import subsets_of
+from genrestream.training.head_rows import READ
+from genrestream.training.heads import all_subsets
 from genrestream.training.metrics import Figures, Predictions, decide, measure_decided
 from genrestream.training.split import Fold, Split
 
@@ -63,17 +64,19 @@ def predict_slices(
     presence: NDArray[np.float32],
     thresholds: NDArray[np.floating],
     modalities: tuple[Modality, ...],
+    read_presence: NDArray[np.float32] | None = None,
 ) -> dict[str, Slice]:
     """The predictions for every subset of modalities that at least 20 of `rows` have, by its name.
 
-    `presence` [all, m] is indexed by `rows`.
+    `presence` [all, m] is indexed by `rows`, and so is `read_presence`, that of the texts read from pictures.
     """
     parts = {}
-    for subset in subsets_of(modalities):
-        which = rows[rows_with(presence[rows], subset)]
+    for subset in all_subsets(modalities, reads=read_presence is not None):
+        there = read_presence if read_presence is not None and READ in subset else presence
+        which = rows[rows_with(there[rows], subset)]
         if len(which) < MIN_SLICE_ITEMS:
             continue
-        confidences = predict(which, masked_to(presence[which], subset))
+        confidences = predict(which, masked_to(there[which], subset))
         parts["+".join(subset)] = Slice(which, Predictions(confidences, decide(confidences, thresholds)))
     return parts
 
@@ -85,6 +88,7 @@ def evaluate(
     split: Split,
     thresholds: NDArray[np.floating],
     seed: int,
+    read_presence: NDArray[np.float32] | None = None,
 ) -> Evaluation:
     """The head on the test fold, beside the baselines; `presence` [n, m] and `targets` [n, l] are all items'.
 
@@ -92,7 +96,9 @@ def evaluate(
         TrainingError: the head collapsed.
     """
     terms = terms_alone(fitted, presence, targets, split, seed)
-    return evaluate_beside(terms, fitted.predict, fitted.modalities, presence, targets, split, thresholds)
+    return evaluate_beside(
+        terms, fitted.predict, fitted.modalities, presence, targets, split, thresholds, read_presence
+    )
 
 
 def evaluate_beside(
@@ -103,6 +109,7 @@ def evaluate_beside(
     targets: NDArray[np.bool_],
     split: Split,
     thresholds: NDArray[np.floating],
+    read_presence: NDArray[np.float32] | None = None,
 ) -> Evaluation:
     """Whatever `predict` asks on the test fold, beside the baselines; `terms` are those of words alone.
 
@@ -122,7 +129,7 @@ def evaluate_beside(
     head = measure_decided(truth, predictions)
     baselines = {name: measure_decided(truth, rival) for name, rival in rivals.items()}
     refuse_collapsed(confidences, thresholds, head, baselines["frequencies"])
-    parts = predict_slices(predict, test, presence, thresholds, modalities)
+    parts = predict_slices(predict, test, presence, thresholds, modalities, read_presence)
     return Evaluation(head, slice_figures(parts, targets), parts, baselines, predictions, rivals)
 
 

@@ -67,7 +67,7 @@ def export_head(head: FusedHead, labels: int) -> bytes:
             dims[Modality(name)] = branch.weight.shape[1]
             branches.append(_write_embedding(graph, Modality(name), branch))
     _write_gate(graph, head, branches)
-    inputs = head_inputs(dims, hashed_text=TERMS in head.branches.names)
+    inputs = head_inputs(dims, hashed_text=TERMS in head.branches.names, picture_text=head.gate.reads)
     return graph.model([_value(tensor) for tensor in inputs], [_value(head_output(labels))])
 
 

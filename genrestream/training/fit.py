@@ -80,6 +80,8 @@ class CrossFit:
     """[n, k, l] of the given rows, each from the branches that its part was left out for."""
     curves: list[dict[str, list[float]]]
     """Of each part and branch, the loss on what was left out, epoch by epoch."""
+    held_out_read: NDArray[np.float32] | None = None
+    """As `held_out_logits`, of what is read from their pictures in the place of their texts; None without."""
 
     @property
     def best_epochs(self) -> dict[str, int]:
@@ -107,6 +109,7 @@ def cross_fit(
     lesson = _Lesson(rows, targets, make_loss(settings.loss, targets[which]), settings)
     prototype = _new_branches(rows, targets, which)
     held_out = zeros_on_disk((len(which), len(prototype.names), targets.shape[1]), np.float32)
+    held_out_read = None if rows.read is None else zeros_on_disk(held_out.shape, np.float32)
     epochs_done = [0] * count
     stopped = threading.Event()
 
@@ -123,6 +126,8 @@ def cross_fit(
         curves = _fit_part(branches, lesson, which[parts != part], left_out, report)
         for some in _in_batches(np.flatnonzero(parts == part), ROWS_AT_ONCE):
             held_out[some] = branch_logits(branches, rows, which[some], settings)
+            if rows.read is not None and held_out_read is not None:
+                held_out_read[some] = branch_logits(branches, rows.read, which[some], settings)
         return curves
 
     side_by_side = 1 if settings.device != "cpu" else min(count, len(os.sched_getaffinity(0)))
@@ -134,7 +139,7 @@ def cross_fit(
             # Ctrl-C, too, must not wait for threads that train on.
             stopped.set()
             raise
-    return CrossFit(prototype.names, held_out, curves)
+    return CrossFit(prototype.names, held_out, curves, held_out_read)
 
 
 def fit_branches(

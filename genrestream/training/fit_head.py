@@ -35,6 +35,8 @@ class FittedHead:
     logits: NDArray[np.float32]
     """[n, k, l], each item's from branches that never saw it: in the test fold from those served, elsewhere
     from the cross-fit's."""
+    read_logits: NDArray[np.float32] | None
+    """The same of what is read from their pictures; None for a head that does not know such texts."""
     trial: LossTrial
     """The cross-fit, with the loss that was used."""
     terms_logits: NDArray[np.float32] | None
@@ -48,7 +50,11 @@ class FittedHead:
 
     def predict(self, rows: NDArray[np.int64], presence: NDArray[np.float32]) -> NDArray[np.float32]:
         """Confidences float32 [len(rows), l] under a presence mask float32 [len(rows), m]."""
-        return gated(self.head.gate, self.logits[rows], presence)
+        logits = self.logits[rows]
+        if self.read_logits is not None:
+            is_read = presence[:, -1] > 0
+            logits[is_read] = self.read_logits[rows[is_read]]
+        return gated(self.head.gate, logits, presence)
 
 
 def gated(gate: Gate, logits: NDArray[np.float32], presence: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -88,9 +94,20 @@ def fit_head(
     crossed = trial.crossed
     logits = zeros_on_disk((len(rows), len(crossed.names), targets.shape[1]), np.float32)
     logits[learnt] = crossed.held_out_logits
+    read_logits = None
+    if crossed.held_out_read is not None:
+        read_logits = zeros_on_disk(logits.shape, np.float32)
+        read_logits[learnt] = crossed.held_out_read
     judging = train if judges is None else judges
-    gate = fit_gate(crossed.names, logits, rows.presence, targets, settings.seed, judging)
-    gate = calibrate(gate, logits[calibration], rows.presence[calibration], targets[calibration])
+    read = None if rows.read is None or read_logits is None else (read_logits, rows.read.presence)
+    gate = fit_gate(crossed.names, logits, rows.presence, targets, settings.seed, judging, read)
+    gate = calibrate(
+        gate,
+        logits[calibration],
+        rows.presence[calibration],
+        targets[calibration],
+        None if read is None else (read[0][calibration], read[1][calibration]),
+    )
 
     branches = fit_branches(
         rows,
@@ -102,8 +119,10 @@ def fit_head(
     )
     round_tables(branches)
     logits[test] = branch_logits(branches, rows, test, settings)
+    if rows.read is not None and read_logits is not None:
+        read_logits[test] = branch_logits(branches, rows.read, test, settings)
     terms_logits = _terms_logits(rows, targets, learnt, test, logits, trial, settings)
-    return FittedHead(FusedHead(branches, gate), logits, trial, terms_logits)
+    return FittedHead(FusedHead(branches, gate), logits, read_logits, trial, terms_logits)
 
 
 def _terms_logits(

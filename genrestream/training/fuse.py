@@ -13,15 +13,20 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genrestream.schemas.items import Modality
-from genrestream.training.head_rows import MODALITIES
+from genrestream.training.head_rows import MODALITIES, READ
 from genrestream.training.heads import (
     Gate,
     compete,
     modality_of,
     prior_logits,
     subset_number,
-    subsets_of,
 )
+
+Read = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""The branches' logits [n, k, l] for items with texts read from pictures, and their presence [n, m]."""
+
+MIN_READ_ITEMS = 50
+"""With fewer texts read from pictures nothing is learnt of them: they are as good as absent."""
 
 MAX_GATE_ITEMS = 50_000
 """More items would not make the few weights better; memory is bounded by this."""
@@ -43,6 +48,7 @@ def fit_gate(
     targets: NDArray[np.bool_],
     seed: int,
     which: NDArray[np.int64] | None = None,
+    read: Read | None = None,
 ) -> Gate:
     """The gate for branches `names`, from held-out `logits` [n, k, l], `presence` [n, m], `targets` [n, l].
 
@@ -50,17 +56,29 @@ def fit_gate(
     """
     which = np.arange(len(presence)) if which is None else which
     modalities = tuple({modality_of(name): None for name in names})
-    gate = Gate(len(names), targets.shape[1], modalities)
+    gate = Gate(len(names), targets.shape[1], modalities, reads=read is not None)
     gate.bias[0] = prior_logits(targets[which])
-    for subset in subsets_of(modalities):
+    for subset in gate.subsets:
+        its_logits, its_presence = read if read is not None and READ in subset else (logits, presence)
         heard = [index for index, name in enumerate(names) if modality_of(name) in subset]
-        rows = at_most(MAX_GATE_ITEMS, which[rows_with(presence[which], subset)], seed)
+        rows = at_most(MAX_GATE_ITEMS, which[rows_with(its_presence[which], subset)], seed)
         number = subset_number(subset)
+        if READ in subset and len(rows) < MIN_READ_ITEMS:
+            _as_without_text(gate, subset)
+            continue
         weights, gate.bias[number], gate.competition[number] = _fit_subset(
-            torch.from_numpy(logits[rows][:, heard]), torch.from_numpy(targets[rows])
+            torch.from_numpy(its_logits[rows][:, heard]), torch.from_numpy(targets[rows])
         )
         gate.weights[number, heard] = weights
     return gate
+
+
+def _as_without_text(gate: Gate, subset: Sequence[str]) -> None:
+    """Give a subset with a read text the numbers of the one without any, which comes before it."""
+    number = subset_number(subset)
+    without = subset_number([part for part in subset if part not in (Modality.TEXT, READ)])
+    for table in (gate.weights, gate.bias, gate.competition):
+        table[number] = table[without]
 
 
 def at_most(count: int, rows: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
@@ -70,16 +88,16 @@ def at_most(count: int, rows: NDArray[np.int64], seed: int) -> NDArray[np.int64]
     return np.random.default_rng(seed).choice(rows, count, replace=False)
 
 
-def rows_with(presence: NDArray[np.float32], subset: Sequence[Modality]) -> NDArray[np.int64]:
+def rows_with(presence: NDArray[np.float32], subset: Sequence[str]) -> NDArray[np.int64]:
     """The rows that have all modalities of the subset, and perhaps more."""
-    columns = [MODALITIES.index(modality) for modality in subset]
+    columns = [MODALITIES.index(Modality(part)) for part in subset if part != READ]
     return np.flatnonzero((presence[:, columns] > 0).all(axis=1))
 
 
-def masked_to(presence: NDArray[np.float32], subset: Sequence[Modality]) -> NDArray[np.float32]:
+def masked_to(presence: NDArray[np.float32], subset: Sequence[str]) -> NDArray[np.float32]:
     """The presence mask with all modalities outside the subset taken away."""
-    kept = np.array([modality in subset for modality in MODALITIES], np.float32)
-    masked: NDArray[np.float32] = presence * kept
+    kept = np.array([part in subset for part in (*MODALITIES, READ)], np.float32)
+    masked: NDArray[np.float32] = presence * kept[: presence.shape[1]]
     return masked
 
 

@@ -15,8 +15,8 @@ from genrestream.schemas.tensors import PRESENCE, TERM_IDS, TERM_WEIGHTS, embedd
 from genrestream.training.evaluate import Predict
 from genrestream.training.export import check_parity
 from genrestream.training.fuse import masked_to, rows_with
-from genrestream.training.head_rows import HeadRows
-from genrestream.training.heads import subsets_of
+from genrestream.training.head_rows import READ, HeadRows
+from genrestream.training.heads import all_subsets
 
 ROWS_A_SUBSET = 4
 
@@ -49,8 +49,9 @@ def golden_inputs(
     What a row has outside the subset is given as a worker would give it: zeros, and no terms.
     """
     presence, chosen = [], []
-    for subset in subsets_of(modalities):
-        which = candidates[rows_with(rows.presence[candidates], subset)]
+    for subset in all_subsets(modalities, reads=rows.read is not None):
+        there = rows.read.presence if rows.read is not None and READ in subset else rows.presence
+        which = candidates[rows_with(there[candidates], subset)]
         if rows.terms is not None:
             # Short texts, so that the batch stays small; the stable order makes it the same every time.
             which = which[np.argsort(np.diff(rows.terms.starts)[which], kind="stable")]
@@ -58,15 +59,11 @@ def golden_inputs(
                 np.linspace(0, max(0, len(which) // 2 - 1), ROWS_A_SUBSET).astype(int)[: len(which)]
             ]
         chosen.append(which[:ROWS_A_SUBSET])
-        presence.append(masked_to(rows.presence[chosen[-1]], subset))
+        presence.append(masked_to(there[chosen[-1]], subset))
     which, mask = np.concatenate(chosen), np.concatenate(presence)
     inputs: dict[str, NDArray[Any]] = {PRESENCE: mask}
-    for modality, embeddings in rows.embeddings.items():
-        shown = mask[:, list(Modality).index(modality)][:, None]
-        inputs[embedding_input(modality)] = np.ascontiguousarray(embeddings[which] * shown)
+    for modality in rows.embeddings:
+        inputs[embedding_input(modality)] = rows.embedded(modality, which, mask)
     if rows.terms is not None and hashed is not None:
-        ids, weights = rows.terms.padded(which, hashed.bucket_terms)
-        shown = mask[:, list(Modality).index(Modality.TEXT)][:, None]
-        inputs[TERM_IDS] = (ids * shown).astype(np.int32)
-        inputs[TERM_WEIGHTS] = weights * shown
+        inputs[TERM_IDS], inputs[TERM_WEIGHTS] = rows.padded_terms(which, mask, hashed.bucket_terms)
     return inputs, which

@@ -14,6 +14,9 @@ from genrestream.schemas.items import Modality
 
 MODALITIES = tuple(Modality)
 
+READ = "read text"
+"""Marks a subset of modalities whose text was read from the picture: the presence mask's fourth column."""
+
 ROWS_AT_ONCE = 4_096
 """Rows that are brought into memory together, where all have to be looked at."""
 
@@ -99,12 +102,47 @@ class HeadRows:
     """Of each modality with an encoder."""
     terms: TermRows | None
     presence: NDArray[np.float32]
-    """[n, m], 1.0 or 0.0, in the order of `Modality`."""
+    """[n, m], 1.0 or 0.0, in the order of `Modality`; a fourth column, `READ`, where there are such texts."""
+    read: "HeadRows | None" = None
+    """For heads that know texts read from pictures: the same items with those in the place of their own. Only
+    items with a picture in which something stands are present."""
 
     def __len__(self) -> int:
         return len(self.presence)
+
+    def embedded(
+        self, modality: Modality, which: NDArray[np.int64], mask: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """The modality's embeddings [b, d] of some rows under a presence mask [b, m], as a worker gives them:
+        zeros where it is absent, and of what was read where the mask says that the text was."""
+        found = np.asarray(self.embeddings[modality][which], np.float32)
+        if self.read is not None and modality is Modality.TEXT:
+            is_read = mask[:, -1] > 0
+            found[is_read] = self.read.embeddings[modality][which[is_read]]
+        shown: NDArray[np.float32] = found * mask[:, MODALITIES.index(modality)][:, None]
+        return np.ascontiguousarray(shown)
+
+    def padded_terms(
+        self, which: NDArray[np.int64], mask: NDArray[np.float32], multiple: int = 1
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Ids and weights [b, t] likewise, padded; for a head with hashed terms."""
+        if self.terms is None:
+            raise ValueError("these rows have no hashed terms")
+        ids, weights = self.terms.padded(which, multiple)
+        if self.read is not None and self.read.terms is not None:
+            of_read, read_weights = self.read.terms.padded(which, multiple)
+            width = max(ids.shape[1], of_read.shape[1])
+            is_read = mask[:, -1:] > 0
+            ids = np.where(is_read, _wider(of_read, width), _wider(ids, width))
+            weights = np.where(is_read, _wider(read_weights, width), _wider(weights, width))
+        shown = mask[:, MODALITIES.index(Modality.TEXT)][:, None]
+        return (ids * shown).astype(np.int32), (weights * shown).astype(np.float32)
 
     def has(self, modality: Modality) -> NDArray[np.bool_]:
         """Which items have the modality, bool [n]."""
         present: NDArray[np.bool_] = self.presence[:, MODALITIES.index(modality)] > 0
         return present
+
+
+def _wider(padded: NDArray[Any], width: int) -> NDArray[Any]:
+    return np.pad(padded, ((0, 0), (0, width - padded.shape[1])))

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genrestream.schemas.items import Modality
-from genrestream.training.head_rows import MODALITIES
+from genrestream.training.head_rows import MODALITIES, READ
 
 TERMS = "terms"
 """The name of the hashed terms' branch; the others are called by their modality."""
 
 SUBSETS = 2 ** len(MODALITIES)
-"""Subsets of text (bit 0), image (bit 1) and audio (bit 2)."""
+"""Subsets of text (bit 0), image (bit 1) and audio (bit 2); as many more for texts that were read (bit 3)."""
 
 Terms = tuple[Tensor, Tensor, Tensor]
 """Ids, weights and starts, as `TermsBranch` takes them."""
@@ -134,18 +134,29 @@ class Gate(nn.Module):
     shift: Tensor
     """float32 [s, l]; 0 until calibrated"""
     heard: Tensor
-    """float32 [m]: the bit of each modality in the subset's number, 0 for those without a branch."""
+    """float32 [m]: what each column of the presence mask adds to the subset's number; 0 for modalities
+    without a branch."""
 
-    def __init__(self, branches: int, labels: int, modalities: Sequence[Modality]) -> None:
+    def __init__(
+        self, branches: int, labels: int, modalities: Sequence[Modality], *, reads: bool = False
+    ) -> None:
+        """`reads`: it has numbers of its own for texts that were read from pictures."""
         super().__init__()
         self.modalities = tuple(modalities)
+        self.reads = reads
         bits = [float(1 << bit) if name in modalities else 0.0 for bit, name in enumerate(MODALITIES)]
-        self.register_buffer("weights", torch.zeros(SUBSETS, branches, labels))
-        self.register_buffer("bias", torch.zeros(SUBSETS, labels))
-        self.register_buffer("competition", torch.zeros(SUBSETS))
-        self.register_buffer("slope", torch.ones(SUBSETS))
-        self.register_buffer("shift", torch.zeros(SUBSETS, labels))
-        self.register_buffer("heard", torch.tensor(bits))
+        subsets = 2 * SUBSETS if reads else SUBSETS
+        self.register_buffer("weights", torch.zeros(subsets, branches, labels))
+        self.register_buffer("bias", torch.zeros(subsets, labels))
+        self.register_buffer("competition", torch.zeros(subsets))
+        self.register_buffer("slope", torch.ones(subsets))
+        self.register_buffer("shift", torch.zeros(subsets, labels))
+        self.register_buffer("heard", torch.tensor([*bits, float(SUBSETS)] if reads else bits))
+
+    @property
+    def subsets(self) -> list[tuple[str, ...]]:
+        """All that it has numbers for but the empty one; those with a read text last."""
+        return all_subsets(self.modalities, reads=self.reads)
 
     def competed(self, logits: Tensor, presence: Tensor) -> Tensor:
         """Uncalibrated log-odds float32 [b, l] from branch logits [b, k, l] and presence float32 [b, m]."""
@@ -160,7 +171,7 @@ class Gate(nn.Module):
         return torch.sigmoid(self.slope[subset][:, None] * competed + self.shift[subset])
 
     def _subset(self, presence: Tensor) -> Tensor:
-        return (presence * self.heard).sum(dim=1).long()
+        return (presence[:, : len(self.heard)] * self.heard).sum(dim=1).long()
 
 
 def compete(fused: Tensor, competition: Tensor) -> Tensor:
@@ -190,9 +201,16 @@ def subsets_of(modalities: Sequence[Modality]) -> list[tuple[Modality, ...]]:
     return [subset for size in range(1, len(ordered) + 1) for subset in combinations(ordered, size)]
 
 
-def subset_number(subset: Sequence[Modality]) -> int:
+def all_subsets(modalities: Sequence[Modality], *, reads: bool) -> list[tuple[str, ...]]:
+    """`subsets_of`; and with `reads` those of text and picture once more, the text read from the picture."""
+    plain = subsets_of(modalities)
+    read = [subset for subset in plain if Modality.TEXT in subset and Modality.IMAGE in subset]
+    return [*plain, *((*subset, READ) for subset in read if reads)]
+
+
+def subset_number(subset: Sequence[str]) -> int:
     """The row of the gate's tables for the subset."""
-    return sum(1 << MODALITIES.index(modality) for modality in subset)
+    return sum(SUBSETS if part == READ else 1 << MODALITIES.index(Modality(part)) for part in subset)
 
 
 def prior_logits(targets: NDArray[np.bool_]) -> Tensor:

@@ -10,16 +10,15 @@ from numpy.typing import NDArray
 
 from genrestream.repository import GRAPH, Repository
 from genrestream.repository.graph import Graph
-from genrestream.schemas.items import Modality
 from genrestream.schemas.releases import Release
 from genrestream.schemas.taxonomy import Taxonomy, taxonomy
 from genrestream.schemas.tensors import CONFIDENCES, PRESENCE, TERM_IDS, TERM_WEIGHTS, embedding_input
 from genrestream.training.baselines import all_zeros
 from genrestream.training.catalogue import Example, read_catalogue
-from genrestream.training.embeddings import embed
 from genrestream.training.encode_chunk import Encoder
 from genrestream.training.errors import TrainingError
 from genrestream.training.evaluate import Slice, predict_slices, slice_figures
+from genrestream.training.head_inputs import head_inputs_of
 from genrestream.training.head_rows import HeadRows
 from genrestream.training.learnt_items import unseen
 from genrestream.training.metrics import Figures, Predictions, decide, measure_decided
@@ -86,15 +85,7 @@ def judge(
     if not len(rows_unseen):
         raise TrainingError("the head was trained on every item of these sets; nothing is left to measure on")
     examples = catalogue.examples.only(rows_unseen)
-    features = release.features
-    rows = embed(
-        examples,
-        encoders,
-        features.hashed_text,
-        features.max_text_chars,
-        store,
-        lambda done, total: progress("features and embeddings", done, total),
-    ).rows
+    rows = head_inputs_of(examples, encoders, release.features, store, progress).rows
     rules = taxonomy(release.taxonomy)
     truth = _truth([rules.map(source, labels) for labels in examples.labels], release)
     given = rules.given_by(source) if isinstance(rules, Taxonomy) else frozenset(release.labels)
@@ -111,7 +102,8 @@ def judge(
     thresholds = np.array(release.thresholds)[kept]
     confidences = predict(everything, rows.presence)
     predictions = Predictions(confidences, decide(confidences, thresholds))
-    parts = predict_slices(predict, everything, rows.presence, thresholds, release.modalities)
+    read = None if rows.read is None else rows.read.presence
+    parts = predict_slices(predict, everything, rows.presence, thresholds, release.modalities, read)
     return Judgement(
         head=measure_decided(truth, predictions),
         slices=slice_figures(parts, truth),
@@ -150,12 +142,9 @@ def graph_inputs(
     """The tensors of a head's graph for a batch of rows int64 [b] under a presence mask [b, m]."""
     inputs: dict[str, NDArray[Any]] = {PRESENCE: mask}
     for modality in release.encoders:
-        shown = mask[:, list(Modality).index(modality)][:, None]
-        inputs[embedding_input(modality)] = rows.embeddings[modality][batch] * shown
+        inputs[embedding_input(modality)] = rows.embedded(modality, batch, mask)
     if rows.terms is not None:
-        shown = mask[:, list(Modality).index(Modality.TEXT)][:, None]
-        ids, weights = rows.terms.padded(batch)
-        inputs |= {TERM_IDS: (ids * shown).astype(np.int32), TERM_WEIGHTS: weights * shown}
+        inputs[TERM_IDS], inputs[TERM_WEIGHTS] = rows.padded_terms(batch, mask)
     return inputs
 
 

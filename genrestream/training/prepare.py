@@ -8,7 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genrestream.repository import Repository
-from genrestream.schemas.features import AudioFeatures, FeatureSpec, ImageFeatures, TextFeatures
+from genrestream.schemas.features import (
+    AudioFeatures,
+    FeatureSpec,
+    ImageFeatures,
+    PictureTextFeatures,
+    TextFeatures,
+)
 from genrestream.schemas.items import Modality
 from genrestream.schemas.taxonomy import taxonomy
 from genrestream.training.catalogue import Catalogue, read_catalogue
@@ -18,6 +24,7 @@ from genrestream.training.errors import TrainingError
 from genrestream.training.frozen_split import FrozenSplit, frozen_split
 from genrestream.training.learnt_items import judges, refuse_learnt
 from genrestream.training.near_duplicates import Clusters, find_clusters
+from genrestream.training.picture_texts import refuse_unread
 from genrestream.training.request import Progress, TrainRequest
 from genrestream.training.split import Fold, Split, split_by_group
 from genrestream.training.targets import Targets, make_targets
@@ -62,6 +69,8 @@ def prepare(request: TrainRequest, progress: Progress = lambda step, done, total
     refuse_learnt(examples, prepared.groups, encoders, split)
     judging = judges(examples, prepared.groups, encoders, split)
     features = _features(encoders, modalities, len(prepared.targets.labels), request.word_buckets)
+    if request.read_pictures:
+        features = _reading(features, modalities)
     return replace(prepared, encoders=encoders, judges=judging, features=features)
 
 
@@ -108,6 +117,13 @@ def _learnable(targets: Targets, split: Split, min_items: int) -> Targets:
             "(--min-items lowers the bound)"
         )
     return targets.only(kept)
+
+
+def _reading(features: FeatureSpec, modalities: Sequence[Modality]) -> FeatureSpec:
+    refuse_unread()
+    if Modality.IMAGE not in modalities or Modality.TEXT not in modalities:
+        raise TrainingError("what texts in pictures are worth is learnt from items with pictures and texts")
+    return features.model_copy(update={"picture_text": PictureTextFeatures()})
 
 
 def _modalities(catalogue: Catalogue) -> list[Modality]:

@@ -31,6 +31,8 @@ class TrainRequest:
     """Training items that a label needs."""
     aim: Aim = Aim.MICRO_F1
     precision_floor: float = 0.7
+    read_pictures: bool = False
+    """Whether the head learns what the text in a picture is worth to items that have no other."""
     word_buckets: int | None = None
     """None: as many as the labels allow."""
     taxonomy: str = AS_GIVEN

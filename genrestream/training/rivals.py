@@ -11,9 +11,9 @@ from genrestream.repository import GRAPH, Repository, RepositoryError
 from genrestream.repository.graph import Graph
 from genrestream.schemas.releases import Gate, GateFigure
 from genrestream.training.beside_branches import BesideBranches
-from genrestream.training.embeddings import embed
 from genrestream.training.evaluate import MIN_SLICE_ITEMS, Evaluation
 from genrestream.training.gates import gates, live_rival
+from genrestream.training.head_inputs import head_inputs_of
 from genrestream.training.judge import encoders_of, predict_with
 from genrestream.training.learnt_items import unseen
 from genrestream.training.metrics import Predictions, decide
@@ -94,9 +94,8 @@ def live_rival_of(request: TrainRequest, prepared: Prepared) -> LiveRival | None
             len(labels),
         )
         return None
-    features = release.features
     shown = [examples[row] for row in rows]
-    embedded = embed(shown, encoders, features.hashed_text, features.max_text_chars, request.store).rows
+    embedded = head_inputs_of(shown, encoders, release.features, request.store).rows
     confidences = predict_with(graph, release, embedded, np.arange(len(rows)), embedded.presence)
     theirs = [release.labels.index(label) for label in labels]
     decided = decide(confidences, np.array(release.thresholds))

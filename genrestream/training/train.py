@@ -15,11 +15,11 @@ from genrestream.repository.layout import PAGE
 from genrestream.schemas.releases import Gate
 from genrestream.training.beside_branches import beside_branches
 from genrestream.training.candidate import write_candidate
-from genrestream.training.embeddings import embed
 from genrestream.training.evaluate import Evaluation, evaluate
 from genrestream.training.export import export_head
 from genrestream.training.fit_head import FittedHead, fit_head
 from genrestream.training.golden_rows import golden_batch
+from genrestream.training.head_inputs import head_inputs_of
 from genrestream.training.head_rows import HeadRows
 from genrestream.training.outcome import Outcome
 from genrestream.training.prepare import Prepared, prepare
@@ -43,6 +43,8 @@ class Trained:
     """By step."""
     loss_gate: Gate | None = None
     """How the loss that was asked for fared against binary cross-entropy, if it was another."""
+    picture_text_ms: float | None = None
+    """What it cost one core to read the text in a picture; None where none was read."""
 
     @property
     def page(self) -> Path:
@@ -62,13 +64,8 @@ def train(request: TrainRequest, progress: Progress = lambda step, done, total: 
     targets, split, features = prepared.targets, prepared.split, prepared.features
     watch.lap("prepare")
 
-    embedded = embed(
-        prepared.catalogue.examples,
-        prepared.encoders,
-        features.hashed_text,
-        features.max_text_chars,
-        request.store,
-        lambda done, total: progress("features and embeddings", done, total),
+    embedded = head_inputs_of(
+        prepared.catalogue.examples, prepared.encoders, features, request.store, progress
     )
     rows = embedded.rows
     watch.lap("embed")
@@ -85,7 +82,8 @@ def train(request: TrainRequest, progress: Progress = lambda step, done, total: 
     watch.lap("fit")
 
     thresholds = _thresholds(request, fitted, rows, targets.has, split)
-    evaluation = evaluate(fitted, rows.presence, targets.has, split, thresholds, request.fit.seed)
+    read = None if rows.read is None else rows.read.presence
+    evaluation = evaluate(fitted, rows.presence, targets.has, split, thresholds, request.fit.seed, read)
     beside = beside_branches(evaluation.parts, targets.has, prepared.groups, request.fit.seed)
     gates = measure_gates(request, prepared, evaluation, beside)
     watch.lap("evaluate")
@@ -109,19 +107,28 @@ def train(request: TrainRequest, progress: Progress = lambda step, done, total: 
         embedded.unreadable,
         curves=fitted.trial.crossed.curves,
         fit=asdict(request.fit),
-        details=_details(request, fitted),
+        details=_details(request, fitted, embedded.picture_text_ms),
     )
     candidate = write_candidate(request, outcome, watch)
-    return Trained(candidate, evaluation, prepared, embedded.unreadable, watch.seconds, fitted.trial.gate)
+    return Trained(
+        candidate,
+        evaluation,
+        prepared,
+        embedded.unreadable,
+        watch.seconds,
+        fitted.trial.gate,
+        embedded.picture_text_ms,
+    )
 
 
-def _details(request: TrainRequest, fitted: FittedHead) -> dict[str, Any]:
+def _details(request: TrainRequest, fitted: FittedHead, picture_text_ms: float | None) -> dict[str, Any]:
     trial = fitted.trial
     return {
         "curves": trial.crossed.curves,
         "loss": trial.loss,
         "loss_gate": None if trial.gate is None else trial.gate.model_dump(mode="json"),
         "settings": asdict(request.fit),
+        "picture_text_ms": picture_text_ms,
     }
 
 

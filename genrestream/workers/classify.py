@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +19,8 @@ from genrestream.workers.gather import Gathered, gather
 from genrestream.workers.live import LiveKind, LiveRelease, ReleaseUnusableError, build_live
 from genrestream.workers.observe import Timer
 from genrestream.workers.onnx_runtime import OnnxRuntimeInference
-from genrestream.workers.protocols import Media
+from genrestream.workers.protocols import Media, NothingRead, PictureTexts
+from genrestream.workers.read_pictures import with_picture_text
 from genrestream.workers.records import Origin, label_records, nothing_left
 from genrestream.workers.score import Scored, score
 
@@ -36,8 +38,15 @@ class Classifier:
         ClassifyError: there is no model to use, or what is there does not fit together.
     """
 
-    def __init__(self, models: Path, media: Media, tasks: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        models: Path,
+        media: Media,
+        tasks: Sequence[str] = (),
+        picture_texts: PictureTexts | None = None,
+    ) -> None:
         self._media = media
+        self._picture_texts = picture_texts or NothingRead()
         self._repository = Repository(models)
         try:
             self._choices = _choices(self._repository, tasks)
@@ -96,7 +105,12 @@ class Classifier:
             raise ClassifyError(f"no model for items of kind {kind} in {self._repository.root}")
         origin = Origin(arrived_at=datetime.now(UTC), all_scores=all_scores)
         gathered = await asyncio.gather(*(gather(item, live, self._media) for item in items))
-        contents = [found.content for found in gathered]
+        contents = await asyncio.gather(
+            *(with_picture_text(found.content, live, self._picture_texts) for found in gathered)
+        )
+        gathered = [
+            replace(found, content=content) for found, content in zip(gathered, contents, strict=True)
+        ]
         extractions = await self._features.extract(contents, live.plan)
         scored = await score(extractions, live, self._inference, Timer())
         return [
@@ -130,5 +144,7 @@ def _key(choice: HeadChoice) -> tuple[str, int]:
 
 def _result(item: Item, origin: Origin, scored: Scored, found: Gathered) -> list[LabelRecord] | Rejected:
     missing = {**scored.extraction.missing, **found.missing}
-    records = label_records(item, origin, scored, missing, content_hash(item), datetime.now(UTC))
+    records = label_records(
+        item, origin, scored, missing, content_hash(item), datetime.now(UTC), found.content.read_text
+    )
     return records or nothing_left(item.kind, missing)

@@ -116,7 +116,7 @@ class FeaturePool:
         return ProcessPool(
             max_workers=self._limits.processes,
             max_tasks=self._limits.tasks_per_process,
-            initializer=_start_process,
+            initializer=start_process,
             # One a pool: what was left waiting in a pool that broke does not count in the next.
             initargs=(self._context.Barrier(self._limits.processes),),
             context=self._context,
@@ -174,7 +174,7 @@ class FeaturePool:
         return Missing(MissingReason.CRASHED, "the decoder died")
 
 
-def _start_process(all_started: Barrier) -> None:
+def start_process(all_started: Barrier) -> None:
     """Leave Ctrl-C to the worker, die with it, however it dies, and give up what decoding does not need."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     keep_freed_memory()
@@ -244,7 +244,7 @@ def _weight_bytes(content: Content) -> int:
 
 def _apart(content: Content) -> dict[Modality, Content]:
     singles = {
-        Modality.TEXT: Content(content.text, None, None) if content.text else None,
+        Modality.TEXT: replace(content, image=None, audio=None) if content.text else None,
         Modality.IMAGE: Content((), content.image, None) if content.image is not None else None,
         Modality.AUDIO: Content((), None, content.audio) if content.audio is not None else None,
     }
@@ -264,4 +264,4 @@ def _merge(parts: dict[Modality, Extraction]) -> Extraction:
         missing.pop(modality, None)
         if modality in part.missing:
             missing[modality] = part.missing[modality]
-    return Extraction(tuple(tensors), missing)
+    return Extraction(tuple(tensors), missing, any(part.text_is_read for part in parts.values()))

@@ -28,7 +28,10 @@ NO_TERMS = HashedTerms(np.zeros(0, np.int32), np.zeros(0, np.float32))
 def modalities_present(
     release: Release, live: LiveKind, extractions: Sequence[Extraction]
 ) -> list[tuple[Modality, ...]]:
-    """Of each item, the modalities on which the head's labels rest."""
+    """Of each item, the modalities on which the head's labels rest.
+
+    A head that does not know texts read from pictures must not take one for the item's own.
+    """
     features = release.features
     specs = {
         Modality.TEXT: (features.text, features.hashed_text),
@@ -44,6 +47,7 @@ def modalities_present(
             modality
             for modality, among in slots.items()
             if any(extraction.tensors[slot] is not None for slot in among)
+            and not (modality is Modality.TEXT and extraction.text_is_read and features.picture_text is None)
         )
         for extraction in extractions
     ]
@@ -68,10 +72,13 @@ def head_inputs(
         terms = [tensor if isinstance(tensor, HashedTerms) else NO_TERMS for tensor in tensors]
         inputs[TERM_IDS], inputs[TERM_WEIGHTS] = pad_terms(terms, hashed.bucket_terms)
     order = list(Modality)
-    presence = np.zeros((len(extractions), len(order)), np.float32)
+    tells_read_text = release.features.tells_read_text
+    presence = np.zeros((len(extractions), len(order) + tells_read_text), np.float32)
     for row, modalities in enumerate(present):
         for modality in modalities:
             presence[row, order.index(modality)] = 1.0
+        if tells_read_text:
+            presence[row, -1] = extractions[row].text_is_read
     inputs[PRESENCE] = presence
     return inputs
 

@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from genrestream.schemas.features import AudioFeatures, HashedTextFeatures, ImageFeatures, TextFeatures
+from genrestream.schemas.features import (
+    AudioFeatures,
+    HashedTextFeatures,
+    ImageFeatures,
+    PictureTextFeatures,
+    TextFeatures,
+)
 from genrestream.schemas.items import Kind, Modality
 from genrestream.schemas.releases import EncoderRecord, EncoderReference, Release
 from genrestream.workers.features.content import FeaturePlan
@@ -55,6 +61,8 @@ class LiveKind:
     plan: FeaturePlan
     modalities: frozenset[Modality]
     """What at least one release listens to; media of other modalities are not fetched."""
+    picture_text: PictureTextFeatures | None = None
+    """How texts are read from pictures; None where no release knows such."""
 
 
 def build_live(kind: Kind, releases: Iterable[LiveRelease], source: EncoderSource) -> LiveKind:
@@ -87,6 +95,7 @@ def build_live(kind: Kind, releases: Iterable[LiveRelease], source: EncoderSourc
             max_text_chars=_max_text_chars(kind, ordered),
         ),
         modalities=frozenset(modality for live in ordered for modality in live.release.modalities),
+        picture_text=_picture_text(kind, ordered),
     )
 
 
@@ -125,6 +134,15 @@ def _specs(
             [*(spec for spec in hashed if spec is not None), *(record.features for record in encoders)]
         )
     )
+
+
+def _picture_text(kind: Kind, releases: tuple[LiveRelease, ...]) -> PictureTextFeatures | None:
+    specs = {live.release.features.picture_text for live in releases}
+    reading = [spec for spec in specs if spec is not None]
+    if len(reading) > 1 or (len(specs) > 1 and reading[0].when == "always"):
+        # An item has one text for all heads of its kind.
+        raise ReleaseUnusableError(f"the releases of {kind} read pictures in different ways")
+    return reading[0] if reading else None
 
 
 def _max_text_chars(kind: Kind, releases: tuple[LiveRelease, ...]) -> int:

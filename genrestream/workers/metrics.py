@@ -18,7 +18,7 @@ from genrestream.schemas.items import Kind, Modality
 from genrestream.schemas.labels import MissingReason
 from genrestream.schemas.releases import Release
 from genrestream.workers.observe import Stage
-from genrestream.workers.protocols import CacheOutcome
+from genrestream.workers.protocols import CacheOutcome, Reading
 
 Retried = Literal["kafka", "triton", "redis", "media", "releases"]
 """What is tried again; a metric's label."""
@@ -64,6 +64,12 @@ SHARED_EMBEDDINGS = Metric(
     "counter",
     "Media whose embeddings were known, in Redis or the same micro-batch (hit), or had to be made (miss).",
     {"modality": (Modality.IMAGE, Modality.AUDIO), "outcome": ("hit", "miss")},
+)
+PICTURE_TEXTS = Metric(
+    "genrestream_picture_texts_total",
+    "counter",
+    "Pictures whose text a live head can use, of items without another, by what came of it.",
+    {"outcome": tuple(Reading)},
 )
 STAGE_SECONDS = Metric(
     "genrestream_stage_seconds",
@@ -163,6 +169,7 @@ METRICS: tuple[Metric, ...] = (
     ITEMS,
     ITEMS_REUSED,
     SHARED_EMBEDDINGS,
+    PICTURE_TEXTS,
     STAGE_SECONDS,
     ARRIVAL_TO_LABEL_SECONDS,
     IN_FLIGHT,
@@ -195,6 +202,7 @@ class WorkerMetrics:
         self._items: Counter = made[ITEMS.name]
         self._reused: Counter = made[ITEMS_REUSED.name]
         self._shared: Counter = made[SHARED_EMBEDDINGS.name]
+        self._picture_texts: Counter = made[PICTURE_TEXTS.name]
         # Looked up once: a series by its labels costs more than what is then done with it.
         self._stage_seconds = {stage: made[STAGE_SECONDS.name].labels(stage) for stage in Stage}
         self._arrival_to_label: Histogram = made[ARRIVAL_TO_LABEL_SECONDS.name]
@@ -233,6 +241,10 @@ class WorkerMetrics:
         for modality, (hits, misses) in counts.items():
             self._shared.labels(modality, "hit").inc(hits)
             self._shared.labels(modality, "miss").inc(misses)
+
+    def count_picture_text(self, reading: Reading) -> None:
+        """A picture's text was to be read."""
+        self._picture_texts.labels(reading).inc()
 
     def observe_stage(self, stage: Stage, seconds: float) -> None:
         """A stage took so long."""

@@ -12,6 +12,7 @@ class Stage(StrEnum):
 
     DECODE = "decode"
     MEDIA = "media"
+    READ_PICTURE = "read_picture"
     FEATURES = "features"
     ENCODE = "encode"
     FUSE = "fuse"

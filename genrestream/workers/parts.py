@@ -17,9 +17,10 @@ from genrestream.workers.media import MediaFetcher
 from genrestream.workers.media_address import AddressPolicy
 from genrestream.workers.media_limits import MediaLimits
 from genrestream.workers.metrics import WorkerMetrics
+from genrestream.workers.picture_reader import PictureReader, ReaderLimits
 from genrestream.workers.pipeline import Adapters, BatchLimits, Pipeline
 from genrestream.workers.producer import KafkaProducer
-from genrestream.workers.protocols import NothingEarlier, NothingKept
+from genrestream.workers.protocols import NothingEarlier, NothingKept, NothingRead, PictureTexts
 from genrestream.workers.publish import LabelPublisher
 from genrestream.workers.releases import ReleaseFollower
 from genrestream.workers.settings import WorkerSettings
@@ -50,6 +51,7 @@ async def open_parts(
     Raises:
         CacheAccessError: Redis refuses the login or the TLS handshake.
         KafkaUnavailableError: no broker answers.
+        FeaturesImpossibleError: pictures are to be read, and there is nothing to read them with.
     """
     async with AsyncExitStack() as stack:
         inference = await stack.enter_async_context(
@@ -81,6 +83,15 @@ async def open_parts(
                 on_restart=metrics.count_feature_restart,
             )
         )
+        picture_texts: PictureTexts = NothingRead(metrics.count_picture_text)
+        if settings.picture_readers:
+            picture_texts = await stack.enter_async_context(
+                PictureReader(
+                    ReaderLimits(settings.picture_readers, settings.picture_reader_deadline_s),
+                    FeatureLimits(max_media_bytes=settings.max_media_bytes),
+                    on_reading=metrics.count_picture_text,
+                )
+            )
         producer = KafkaProducer(
             kafka_bootstrap,
             settings.name,
@@ -122,6 +133,7 @@ async def open_parts(
                 ),
                 earlier=EarlierRecords(lookups) if settings.skip_done else NothingEarlier(),
                 embeddings=embeddings if settings.shared_embeddings else NothingKept(),
+                picture_texts=picture_texts,
             ),
             metrics,
             {

@@ -1,6 +1,6 @@
 """An item's way through the worker, step by step; nothing that an item holds makes it raise.
 
-decode -> gather media -> features, encode, fuse (in micro-batches) -> decide -> publish.
+decode -> gather media, read the picture -> features, encode, fuse (in micro-batches) -> decide -> publish.
 What was labelled with the same content by the same releases goes from decoding to publishing at once.
 A replay goes on after decoding only if no newer version of its item has come meanwhile.
 What may pass is tried again, what cannot be labelled becomes a dead letter.
@@ -9,7 +9,7 @@ What may pass is tried again, what cannot be labelled becomes a dead letter.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -51,9 +51,12 @@ from genrestream.workers.protocols import (
     Media,
     NothingEarlier,
     NothingKept,
+    NothingRead,
+    PictureTexts,
     Releases,
     Versions,
 )
+from genrestream.workers.read_pictures import with_picture_text
 from genrestream.workers.records import Origin, label_records, nothing_left
 from genrestream.workers.retries import Backoff
 from genrestream.workers.score import Scored, score
@@ -89,6 +92,7 @@ class Adapters:
     versions: Versions
     earlier: Earlier = field(default_factory=NothingEarlier)
     embeddings: EmbeddingStore = field(default_factory=NothingKept)
+    picture_texts: PictureTexts = field(default_factory=NothingRead)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +228,9 @@ class Pipeline:
         if isinstance(scored, Rejected):
             raise scored
         missing = {**scored.extraction.missing, **gathered.missing}
-        records = label_records(item, _origin(arrival), scored, missing, content, self._clock())
+        records = label_records(
+            item, _origin(arrival), scored, missing, content, self._clock(), gathered.content.read_text
+        )
         if not records:
             raise nothing_left(item.kind, missing)
         return records
@@ -234,7 +240,11 @@ class Pipeline:
             gathered = await gather(item, live, self._to.media)
         room.are(len(gathered.content.image or b"") + len(gathered.content.audio or b""))
         self._count_media(gathered.content)
-        return gathered
+        if live.picture_text is None:
+            return gathered
+        with self._timer.stage(Stage.READ_PICTURE):
+            content = await with_picture_text(gathered.content, live, self._to.picture_texts)
+        return replace(gathered, content=content)
 
     async def _remove(self, removal: Removal, turn: Turn) -> Outcome:
         live = await self._live(removal.kind)

@@ -1,6 +1,6 @@
 """What the pipeline asks of its adapters; Kafka, Redis, Triton and HTTP each stand behind one of these."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,6 +15,7 @@ from genrestream.schemas import (
     MediaReference,
     Revision,
 )
+from genrestream.schemas.features import PictureTextFeatures
 from genrestream.workers.features.content import Content, Extraction, FeaturePlan
 
 if TYPE_CHECKING:
@@ -42,6 +43,23 @@ class CacheOutcome(StrEnum):
     """A message of the label topic that is no label record."""
 
 
+class Reading(StrEnum):
+    """What came of reading a picture; a metric's label."""
+
+    READ = "read"
+    NOTHING = "nothing"
+    """No line that the reader is sure of."""
+    UNREADABLE = "unreadable"
+    """The picture cannot be decoded, or is too large."""
+    TIMEOUT = "timeout"
+    CRASHED = "crashed"
+    """Its process died, of memory as a rule."""
+    REFUSED = "refused"
+    """Too many pictures wait already."""
+    OFF = "off"
+    """This worker reads no pictures."""
+
+
 class Media(Protocol):
     """Reads a picture or a recording."""
 
@@ -62,6 +80,18 @@ class Features(Protocol):
 
         Raises:
             FeaturesImpossibleError: no item can be given features; stop the worker.
+        """
+        ...
+
+
+class PictureTexts(Protocol):
+    """Reads the text in a picture, away from the event loop."""
+
+    async def read(self, picture: bytes, spec: PictureTextFeatures) -> tuple[str, ...]:
+        """The text's fields; none when nothing could be read, whatever the reason.
+
+        Raises:
+            FeaturesImpossibleError: no picture can be read; stop the worker.
         """
         ...
 
@@ -131,6 +161,18 @@ class EmbeddingStore(Protocol):
     def keep(self, embeddings: Mapping[EmbeddingName, NDArray[np.float32]]) -> None:
         """Have them kept, as far as there is room; returns at once, never raises."""
         ...
+
+
+class NothingRead:
+    """The `PictureTexts` of a worker that reads no pictures."""
+
+    def __init__(self, on_reading: Callable[[Reading], None] = lambda reading: None) -> None:
+        self._on_reading = on_reading
+
+    async def read(self, picture: bytes, spec: PictureTextFeatures) -> tuple[str, ...]:
+        """None."""
+        self._on_reading(Reading.OFF)
+        return ()
 
 
 class NothingEarlier:

@@ -26,6 +26,7 @@ from genrestream.workers.score import Scored
 
 NOT_IN_MODEL = Missing(MissingReason.NOT_IN_MODEL, "the live release does not use it")
 MAX_DETAIL_CHARS = 300
+MAX_PICTURE_TEXT_CHARS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,14 @@ def label_records(
     missing: Mapping[Modality, Missing],
     content_hash: str,
     labelled_at: datetime,
+    read_text: str | None = None,
 ) -> list[LabelRecord]:
-    """A record a task that has labels; empty when no head listens to anything that the item has."""
+    """A record a task that has labels; empty when no head listens to anything that the item has.
+
+    `read_text` was read from the picture and taken for the item's text.
+    """
     return [
-        _record(item, origin, running, scored, missing, content_hash, labelled_at)
+        _record(item, origin, running, scored, missing, content_hash, labelled_at, read_text)
         for running in scored.live.releases
         if running.release.task in scored.confidences
     ]
@@ -62,6 +67,7 @@ def _record(
     missing: Mapping[Modality, Missing],
     content_hash: str,
     labelled_at: datetime,
+    read_text: str | None,
 ) -> LabelRecord:
     release = running.release
     verdict = decide(scored.confidences[release.task], release, all_scores=origin.all_scores)
@@ -84,6 +90,7 @@ def _record(
             )
             for modality, why in _why_missing(item, running, used, missing).items()
         ),
+        picture_text=read_text[:MAX_PICTURE_TEXT_CHARS] if read_text and Modality.TEXT in used else None,
         content_hash=content_hash,
         source=origin.position,
         revision=revision,

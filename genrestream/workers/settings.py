@@ -89,6 +89,16 @@ class WorkerSettings(BaseSettings):
         description="Address space of each; a medium that needs more is missing as `too_large`.",
     )
     item_deadline_s: float = Field(default=20.0, gt=0, description="For one item's feature work.")
+    picture_readers: int = Field(
+        default=0,
+        ge=0,
+        le=256,
+        description="Processes that read the text in pictures of items that have none, where a live head "
+        "knows such texts: half a second of a core each. Needs the extra `ocr`; 0: none is read.",
+    )
+    picture_reader_deadline_s: float = Field(
+        default=5.0, gt=0, description="For one picture's text; then the item goes on without it."
+    )
     inference_deadline_s: float = Field(default=30.0, gt=0, description="For one request to Triton.")
 
     max_message_bytes: int = Field(

@@ -107,7 +107,7 @@ class SharedMedia:
             for slot, spec in enumerate(self.live.plan.specs):
                 if modality_of(spec) is modality:
                     tensors[slot] = self.known[medium] if source is None else source.tensors[slot]
-        return Extraction(tuple(tensors), missing)
+        return replace(extraction, tensors=tuple(tensors), missing=missing)
 
 
 async def _media(contents: Sequence[Content], live: LiveKind) -> list[tuple[Medium, ...]]:

@@ -228,6 +228,7 @@ MODALITIES = Row(
                 ),
             ),
             "cps",
+            width=6,
             stacked=True,
         ),
         Panel(
@@ -246,12 +247,22 @@ MODALITIES = Row(
                 ),
             ),
             "percentunit",
+            width=6,
         ),
         Panel(
             "Media read",
             "Bytes of pictures and recordings.",
             (Query(rate("genrestream_media_bytes_total", "modality"), "{{modality}}"),),
             "Bps",
+            width=6,
+        ),
+        Panel(
+            "Texts read from pictures",
+            "Of items without a text, where a live head can use it; off: the worker has no readers.",
+            (Query(rate("genrestream_picture_texts_total", "outcome"), "{{outcome}}"),),
+            "cps",
+            width=6,
+            stacked=True,
         ),
     ),
 )

@@ -27,10 +27,14 @@ class Contest:
     task: str = "genres"
     taxonomy: str = AS_GIVEN
     source: str = ""
+    asked_as: str = ""
+    """The name of a contest that only runs when it is asked for."""
 
     @property
     def name(self) -> str:
         """Also the name of its folder."""
+        if self.asked_as:
+            return self.asked_as
         return self.set_name if self.taxonomy == AS_GIVEN else f"{self.set_name}-{self.taxonomy}"
 
 
@@ -39,6 +43,14 @@ CONTESTS = (
     Contest("podcasts", Kind.PODCAST),
     Contest("screenings", Kind.EVENT, ("podcast_vgg16_gru",)),
     Contest("screenings", Kind.EVENT, ("poster_vgg16",), taxonomy="film-genres", source="imdb"),
+    Contest(
+        "screenings",
+        Kind.EVENT,
+        ("poster_vgg16_text",),
+        taxonomy="film-genres",
+        source="imdb",
+        asked_as="screenings-read-posters",
+    ),
     Contest("films", Kind.EVENT),
     Contest("tracks", Kind.TRACK, ("track_mfcc_cnn",)),
     Contest("songs", Kind.TRACK, ("track_audio_lyrics",)),
@@ -46,7 +58,7 @@ CONTESTS = (
 
 
 def choose_contests(data: Path, names: Sequence[str] = ()) -> list[Contest]:
-    """The contests of these names, or else of all sets that `data` has.
+    """The contests of these names, or else of all sets that `data` has; some run only when named.
 
     Raises:
         TrainingError: there is no such contest, or its set is not there; one line.
@@ -59,7 +71,7 @@ def choose_contests(data: Path, names: Sequence[str] = ()) -> list[Contest]:
         if missing := [contest for contest in chosen if not _is_there(data, contest)]:
             raise TrainingError(f"no set {missing[0].set_name} in {data}: {ITEMS_FILE} is not there")
         return chosen
-    chosen = [contest for contest in CONTESTS if _is_there(data, contest)]
+    chosen = [contest for contest in CONTESTS if not contest.asked_as and _is_there(data, contest)]
     if all(contest.set_name == SAMPLE for contest in chosen):
         sets = dict.fromkeys(contest.set_name for contest in CONTESTS if contest.set_name != SAMPLE)
         raise TrainingError(f"no sets in {data}: none of {', '.join(sets)} is there")

@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from genrestream.repository import TOKENIZER
-from genrestream.schemas.features import AudioFeatures, FeatureSpec, ImageFeatures, TextFeatures
+from genrestream.schemas.features import (
+    AudioFeatures,
+    FeatureSpec,
+    ImageFeatures,
+    PictureTextFeatures,
+    TextFeatures,
+)
 from genrestream.schemas.items import Modality
 from genrestream.training.recipes.audio_lyrics import LogMelEncoder, LyricsEncoder, log_mel_features
 from genrestream.training.recipes.concatenation import Concatenation
@@ -96,7 +102,9 @@ def _text_features(words: Words, max_tokens: int) -> BranchFeatures:
     return BranchFeatures(features, {TOKENIZER: words.file}, words.ids)
 
 
-def feature_spec(features: Mapping[Modality, BranchFeatures]) -> FeatureSpec:
+def feature_spec(
+    features: Mapping[Modality, BranchFeatures], picture_text: PictureTextFeatures | None = None
+) -> FeatureSpec:
     """All that the recipe asks for, as a release states it."""
     by_modality = {modality: found.features for modality, found in features.items()}
     text, image, audio = (by_modality.get(modality) for modality in Modality)
@@ -104,4 +112,5 @@ def feature_spec(features: Mapping[Modality, BranchFeatures]) -> FeatureSpec:
         text=text if isinstance(text, TextFeatures) else None,
         image=image if isinstance(image, ImageFeatures) else None,
         audio=audio if isinstance(audio, AudioFeatures) else None,
+        picture_text=picture_text,
     )

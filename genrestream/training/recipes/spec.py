@@ -91,8 +91,11 @@ class RecipeSpec(Part):
 
     name: str = Field(pattern=NAME, max_length=40)
     description: str = Field(max_length=2000)
-    not_yet: tuple[str, ...] = Field(default=(), description="What of the published system is not there yet.")
     branches: dict[Modality, Branch] = Field(min_length=1)
+    text_from: Literal["item", "picture"] = Field(
+        default="item",
+        description="picture: what RapidOCR reads from the item's picture, whatever the item says.",
+    )
     fusion: Literal["late", "concatenated"] = Field(
         default="late",
         description="late: the mean of the branches' probabilities; concatenated: one layer over all.",
@@ -113,6 +116,8 @@ class RecipeSpec(Part):
         for modality, branch in self.branches.items():
             if branch.modality is not modality:
                 raise ValueError(f"{branch.network} hears {branch.modality}, not {modality}")
+        if self.text_from == "picture" and not {Modality.TEXT, Modality.IMAGE} <= self.branches.keys():
+            raise ValueError("text_from: picture is for recipes with branches text and image")
         if self.labels == "softmax" and (self.fusion == "concatenated" or self.balance != Balance()):
             raise ValueError("concatenated and balance are for labels: sigmoid")
         return self

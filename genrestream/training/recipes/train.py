@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from genrestream.schemas.features import PictureTextFeatures
 from genrestream.schemas.items import Modality, text_fields_of
 from genrestream.training.baselines import terms_alone
 from genrestream.training.beside_branches import beside_branches
 from genrestream.training.candidate import write_candidate
+from genrestream.training.catalogue import Example
 from genrestream.training.embeddings import embed
 from genrestream.training.errors import TrainingError
 from genrestream.training.evaluate import evaluate_beside
@@ -20,6 +22,7 @@ from genrestream.training.golden_rows import golden_batch
 from genrestream.training.losses import LossName
 from genrestream.training.metrics import Predictions
 from genrestream.training.outcome import Outcome
+from genrestream.training.picture_texts import ReadExamples, read_picture_texts
 from genrestream.training.prepare import MIN_MODALITY_ITEMS, Prepared, labelled
 from genrestream.training.processes import leave_to_first
 from genrestream.training.recipes.branches import BranchFeatures, branch_features, feature_spec
@@ -59,15 +62,16 @@ def train_recipe(
     """
     watch = Watch()
     prepared = labelled(request, progress)
-    catalogue, targets, split = prepared.catalogue, prepared.targets, prepared.split
+    targets, split = prepared.targets, prepared.split
     _refuse_lacking(prepared, spec)
     watch.lap("prepare")
 
-    features = _branches(prepared, spec)
-    prepared = replace(prepared, features=feature_spec(features))
+    shown = _shown(request, prepared, spec, progress)
+    features = _branches(shown.examples, prepared, spec)
+    prepared = replace(prepared, features=feature_spec(features, shown.picture_text))
     with TemporaryDirectory() as files:
         rows = read_rows(
-            catalogue.examples,
+            shown.examples,
             features,
             prepared.features.max_text_chars,
             Path(files),
@@ -96,6 +100,8 @@ def train_recipe(
 
     graphs = encoder_graphs(fitted, features, rows, split[Fold.TEST])
     costs = costs_ms(graphs, features, rows, split[Fold.TEST])
+    if shown.picture_text_ms is not None:
+        costs[Modality.TEXT] += shown.picture_text_ms
     compared = tuple(Compared(found.name, found.test, found.curves, found.sets, costs) for found in networks)
     head = export_fused_head(fitted.network.head, fitted.network.embedding_dims, len(targets.labels))
     golden = golden_batch(
@@ -117,10 +123,18 @@ def train_recipe(
         rows.unreadable,
         curves=_curves(networks),
         fit={"recipe": spec.name, **spec.fit.model_dump(), "seed": request.fit.seed},
-        details=recipe_details(request, spec, compared),
+        details={**recipe_details(request, spec, compared), "picture_text_ms": shown.picture_text_ms},
     )
     candidate = write_candidate(request, outcome, watch)
-    return TrainedRecipe(candidate, evaluation, prepared, rows.unreadable, watch.seconds, compared=compared)
+    return TrainedRecipe(
+        candidate,
+        evaluation,
+        prepared,
+        rows.unreadable,
+        watch.seconds,
+        picture_text_ms=shown.picture_text_ms,
+        compared=compared,
+    )
 
 
 def _curves(networks: Sequence[FittedNetwork]) -> list[dict[str, tuple[float, ...]]]:
@@ -154,7 +168,8 @@ def words_alone(request: TrainRequest, prepared: Prepared, progress: Progress) -
 
 def _refuse_lacking(prepared: Prepared, spec: RecipeSpec) -> None:
     counts = prepared.catalogue.modalities()
-    for modality in spec.branches:
+    named = {Modality.IMAGE} if spec.text_from == "picture" else set(spec.branches)
+    for modality in spec.branches.keys() & named:
         if counts[modality] < MIN_MODALITY_ITEMS:
             raise TrainingError(
                 f"{spec.name} needs {modality}, and {counts[modality]} items have it; "
@@ -162,8 +177,31 @@ def _refuse_lacking(prepared: Prepared, spec: RecipeSpec) -> None:
             )
 
 
-def _branches(prepared: Prepared, spec: RecipeSpec) -> dict[Modality, BranchFeatures]:
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What the branches are shown."""
+
+    examples: Sequence[Example]
+    picture_text: PictureTextFeatures | None = None
+    picture_text_ms: float | None = None
+    """What it costs one core to read a picture."""
+
+
+def _shown(request: TrainRequest, prepared: Prepared, spec: RecipeSpec, progress: Progress) -> _Shown:
+    """The items, for some recipes with what stands in their pictures in the place of their texts."""
     examples = prepared.catalogue.examples
+    if spec.text_from == "item":
+        return _Shown(examples)
+    reading = PictureTextFeatures(when="always")
+    texts = read_picture_texts(
+        examples, reading, request.store, lambda done, total: progress("reading pictures", done, total)
+    )
+    return _Shown(ReadExamples(examples, texts), reading, texts.ms)
+
+
+def _branches(
+    examples: Sequence[Example], prepared: Prepared, spec: RecipeSpec
+) -> dict[Modality, BranchFeatures]:
     texts = [text_fields_of(examples[row].item) for row in prepared.split[Fold.TRAIN]]
     max_text_chars = prepared.features.max_text_chars
     return {

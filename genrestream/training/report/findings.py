@@ -28,6 +28,8 @@ class ModelCost:
 class Training:
     """What only the training itself knows."""
 
+    picture_text_ms: float | None
+    """What it costs one core to read the text in a picture; None where none was read."""
     curves: Sequence[Mapping[str, Sequence[float]]]
     """Of each part of the cross-fit and branch, the loss on what was left out, epoch by epoch."""
     split_items: Mapping[str, int]

@@ -103,6 +103,7 @@ def _training(request: TrainRequest, outcome: Outcome) -> Training:
         asked["word_buckets"] = prepared.features.hashed_text.word_buckets
     settings = {**asked, **outcome.fit}
     return Training(
+        picture_text_ms=outcome.details.get("picture_text_ms"),
         curves=outcome.curves,
         split_items={fold: len(prepared.split[fold]) for fold in Fold},
         items_by_label=prepared.targets.has[learnt].sum(axis=0),

@@ -52,8 +52,7 @@ def asked_params(asked: Mapping[str, Any]) -> dict[str, str]:
     """The parameters of a training that begins; sets go by their folders' names, wherever they lie."""
     shown = {**asked, "sets": [folder.name for folder in asked["sets"]]}
     if "recipe" in asked:
-        prose = {"description", "not_yet"}
-        shown["recipe"] = {name: value for name, value in asked["recipe"].items() if name not in prose}
+        shown["recipe"] = {name: value for name, value in asked["recipe"].items() if name != "description"}
     return dict(_params(shown))
 
 

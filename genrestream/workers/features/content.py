@@ -13,6 +13,9 @@ from genrestream.schemas.features import AudioFeatures, HashedTextFeatures, Imag
 from genrestream.schemas.items import Modality
 from genrestream.schemas.labels import MissingReason
 
+PICTURE_READER = "rapidocr_onnxruntime"
+"""The package that reads the text in pictures; the extra `ocr` brings it."""
+
 Spec = ImageFeatures | TextFeatures | AudioFeatures | HashedTextFeatures
 
 
@@ -23,6 +26,13 @@ class Content:
     text: tuple[str, ...]
     image: bytes | None = None
     audio: bytes | None = None
+    text_is_read: bool = False
+    """Whether the text is what was read from the picture."""
+
+    @property
+    def read_text(self) -> str | None:
+        """What was read from the picture."""
+        return " ".join(self.text) if self.text_is_read else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +119,8 @@ class Extraction:
     `Embedded`."""
     missing: dict[Modality, Missing]
     """The modalities that the plan asks for and that gave no tensor."""
+    text_is_read: bool = False
+    """As in its content."""
 
 
 def modality_of(spec: Spec) -> Modality:

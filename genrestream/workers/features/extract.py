@@ -57,7 +57,8 @@ def extract(content: Content, plan: FeaturePlan, limits: FeatureLimits = DEFAULT
             # A hole in our own checks or in a decoder: it costs this modality and not the micro-batch.
             log.exception("the %s raised what no broken medium should", modality)
             missing[modality] = Missing(MissingReason.UNREADABLE, f"cannot be read: {type(error).__name__}")
-    return Extraction(tuple(tensors.get(spec) for spec in plan.specs), missing)
+    found = tuple(tensors.get(spec) for spec in plan.specs)
+    return Extraction(found, missing, text_is_read=content.text_is_read)
 
 
 def _readable(

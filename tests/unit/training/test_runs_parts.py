@@ -114,7 +114,7 @@ def test_a_gate_has_its_lead_where_there_is_one():
 
 def test_parameters_are_texts_by_path():
     """Sets go by their folders' names; what is not set is left out, and so is a recipe's prose."""
-    recipe = {"name": "mine", "description": "long", "not_yet": [], "fit": {"rate": 0.01, "flip": False}}
+    recipe = {"name": "mine", "description": "long", "fit": {"rate": 0.01, "flip": False}}
     asked = {"sets": [Path("/a/shows"), Path("b")], "split": None, "source": "", "recipe": recipe}
     assert asked_params(asked) == {
         "sets": "shows, b",

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -17,6 +17,7 @@ from genrestream.schemas import (
     Release,
     TextFeatures,
 )
+from genrestream.schemas.features import PictureTextFeatures
 from genrestream.workers.live import LiveRelease, ReleaseUnusableError, build_live
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -97,6 +98,19 @@ def test_text_from_hashed_words_alone_needs_no_encoder() -> None:
 SHORT = FeatureSpec(text=TEXT, image=IMAGE, hashed_text=HASHED, max_text_chars=500)
 
 
+def reading(when: Literal["absent", "always"]) -> FeatureSpec:
+    """The features of a head that knows texts read from pictures."""
+    read = PictureTextFeatures(when=when)
+    return FeatureSpec(text=TEXT, image=IMAGE, hashed_text=HASHED, picture_text=read)
+
+
+def test_heads_that_know_read_texts_go_with_others() -> None:
+    """Where they are told which texts were read; the others leave such texts out."""
+    both = [live("genres"), live("tags", features=reading("absent"))]
+    assert build_live(Kind.PODCAST, both, Source()).picture_text == PictureTextFeatures()
+    assert build_live(Kind.PODCAST, both[:1], Source()).picture_text is None
+
+
 @pytest.mark.parametrize(
     ("releases", "source", "reason"),
     [
@@ -122,6 +136,16 @@ SHORT = FeatureSpec(text=TEXT, image=IMAGE, hashed_text=HASHED, max_text_chars=5
             [live("genres"), live("tags", features=SHORT)],
             Source(),
             "the releases of podcast cut texts at different lengths: [500, 20000]",
+        ),
+        (
+            [live("genres"), live("tags", features=reading("always"))],
+            Source(),
+            "the releases of podcast read pictures in different ways",
+        ),
+        (
+            [live("genres", features=reading("absent")), live("tags", features=reading("always"))],
+            Source(),
+            "the releases of podcast read pictures in different ways",
         ),
     ],
 )

@@ -21,7 +21,7 @@ from genrestream.training.comparison.results import Result  # noqa: E402
 from genrestream.training.comparison.table import rows_of  # noqa: E402
 from genrestream.training.errors import TrainingError  # noqa: E402
 from genrestream.training.metrics import Figures  # noqa: E402
-from genrestream.training.recipes.spec import load_recipe  # noqa: E402
+from genrestream.training.recipes.spec import load_recipe, recipe_names  # noqa: E402
 
 
 def figures(value: float) -> Figures:
@@ -74,7 +74,17 @@ def test_every_contest_can_be_named_and_its_recipes_are_there():
     assert len({contest.name for contest in CONTESTS}) == len(CONTESTS)
     recipes = {name for contest in CONTESTS for name in contest.recipes}
     assert {load_recipe(name).name for name in recipes} == recipes
-    assert recipes == {"podcast_vgg16_gru", "poster_vgg16", "track_mfcc_cnn", "track_audio_lyrics"}
+    assert recipes == set(recipe_names())
+
+
+def test_reading_every_poster_has_to_be_asked_for(tmp_path):
+    """It takes longer than all the rest."""
+    (tmp_path / "screenings").mkdir()
+    (tmp_path / "screenings" / "items.jsonl").touch()
+    names = [contest.name for contest in choose_contests(tmp_path)]
+    assert names == [SAMPLE, "screenings", "screenings-film-genres"]
+    (read,) = choose_contests(tmp_path, ["screenings-read-posters"])
+    assert read.recipes == ("poster_vgg16_text",)
 
 
 def test_two_words_are_a_command(tmp_path):
