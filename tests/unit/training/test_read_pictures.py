@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageFont
 from typer.testing import CliRunner
 
 from genrestream.cli.main import app
@@ -15,6 +14,7 @@ from genrestream.repository.graph import Graph
 from genrestream.schemas import Kind, Modality
 from genrestream.schemas.tensors import CONFIDENCES
 from genrestream.workers.features.content import PICTURE_READER
+from tests.unit.training.made_posters import make_nights, poster
 from tests.unit.training.starters import copy_starters
 
 pytest.importorskip("torch")
@@ -27,34 +27,10 @@ from genrestream.training.request import TrainRequest  # noqa: E402
 from genrestream.training.train import Trained, train  # noqa: E402
 from tests.unit.training.test_recipes_train import tiny  # noqa: E402
 
-GENRES = ("JAZZ", "OPERA", "TECHNO")
-ITEMS = 240
-
-
-def poster(path: Path, word: str, rng: np.random.Generator) -> None:
-    """The word somewhere on a colour that tells nothing, too small for the starter's encoder to see."""
-    colour = tuple(int(level) for level in rng.integers(150, 256, 3))
-    image = Image.new("RGB", (400, 300), colour)
-    place = (int(rng.integers(10, 280)), int(rng.integers(10, 260)))
-    ImageDraw.Draw(image).text(place, word, fill="black", font=ImageFont.load_default(24))
-    image.save(path)
-
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Events whose genre stands in the text and on the poster, and in nothing else."""
-    rng = np.random.default_rng(0)
-    folder = tmp_path_factory.mktemp("made") / "nights"
-    (folder / "posters").mkdir(parents=True)
-    lines = []
-    for number in range(ITEMS):
-        genre = GENRES[number % 3]
-        poster(folder / "posters" / f"{number}.png", genre, rng)
-        title = f"{genre} {' '.join(rng.choice(['night', 'live', 'tonight', 'club', 'doors'], 3))}"
-        item = {"kind": "event", "id": f"e{number}", "title": title, "poster": f"posters/{number}.png"}
-        lines.append({**item, "labels": {"genres": [genre]}, "group": f"g{number}"})
-    (folder / "items.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    return folder
+    return make_nights(tmp_path_factory.mktemp("made") / "nights")
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +82,7 @@ def test_the_graph_is_told_where_a_text_comes_from(trained):
 def test_classify_reads_pictures_where_it_is_asked_to(trained, made, tmp_path):
     """The record says what was read; without the option the text is missing."""
     items = tmp_path / "items.jsonl"
-    poster(tmp_path / "new.png", "OPERA", np.random.default_rng(1))
+    (tmp_path / "new.png").write_bytes(poster("OPERA", np.random.default_rng(1)))
     items.write_text(json.dumps({"kind": "event", "id": "new", "poster": "new.png"}) + "\n", encoding="utf-8")
     models = str(trained.candidate.directory.parents[2])
     records = []
@@ -144,7 +120,7 @@ def test_a_recipe_goes_by_what_stands_on_posters(made, tmp_path):
     assert compared["image"].test.top1 < 0.6
     assert compared["text"].inference_ms > 10
     items = tmp_path / "items.jsonl"
-    poster(tmp_path / "new.png", "OPERA", np.random.default_rng(1))
+    (tmp_path / "new.png").write_bytes(poster("OPERA", np.random.default_rng(1)))
     item = {"kind": "event", "id": "new", "title": "TECHNO night live", "poster": "new.png"}
     items.write_text(json.dumps(item) + "\n", encoding="utf-8")
     said = CliRunner().invoke(
