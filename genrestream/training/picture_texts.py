@@ -87,7 +87,8 @@ def read_picture_texts(
         TrainingError: texts cannot be kept, or there is nothing to read pictures with.
     """
     refuse_unread()
-    digest = hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
+    # When a text is wanted changes nothing of what is read.
+    digest = hashlib.sha256(spec.model_dump_json(exclude={"when"}).encode()).hexdigest()
     fields: list[tuple[str, ...]] = []
     seconds: list[float] = []
     with _kept(store / f"picture-texts-{digest[:16]}") as kept:

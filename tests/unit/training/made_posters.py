@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 GENRES = ("JAZZ", "OPERA", "TECHNO")
-ITEMS = 240
+ITEMS = 150
 
 
 def poster(word: str, rng: np.random.Generator) -> bytes:

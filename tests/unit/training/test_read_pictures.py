@@ -34,9 +34,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trained(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every poster is read once for all tests."""
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture(scope="module")
+def trained(made: Path, store: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     models = copy_starters(tmp_path_factory.mktemp("trained") / "models")
-    store = tmp_path_factory.mktemp("store")
     settings = FitSettings(epochs=12)
     return train(
         TrainRequest(
@@ -108,11 +113,11 @@ def test_a_head_that_was_not_told_does_not_take_it_for_a_text(made, tmp_path):
     assert "picture_text" not in release.features.model_dump()
 
 
-def test_a_recipe_goes_by_what_stands_on_posters(made, tmp_path):
+def test_a_recipe_goes_by_what_stands_on_posters(made, store, tmp_path):
     """With and without that text, on the same posters; what an item says itself is not heard, and the time of
     reading counts.
     """
-    plain = TrainRequest([made], Kind.EVENT, "genres", "genres", tmp_path / "models", tmp_path / "store")
+    plain = TrainRequest([made], Kind.EVENT, "genres", "genres", tmp_path / "models", store)
     (tmp_path / "models").mkdir()
     done = train_recipe(plain, tiny("poster_vgg16_text", epochs=12))
     compared = {found.name: found for found in done.compared}
