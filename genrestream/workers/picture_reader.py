@@ -26,6 +26,9 @@ from genrestream.workers.protocols import Reading
 
 log = logging.getLogger(__name__)
 
+LEAST_S = 0.001
+"""For a picture whose turn came at the very end of its time."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReaderLimits:
@@ -33,6 +36,7 @@ class ReaderLimits:
 
     processes: int = 1
     deadline_s: float = 5.0
+    """For one picture, waiting for a process included."""
     max_waiting: int = 64
     """Pictures that wait for a process; of those that come then the text stays absent."""
     memory_bytes: int = 3 * 2**30
@@ -80,14 +84,32 @@ class PictureReader:
             return ()
         self._waiting += 1
         try:
-            async with self._room:
-                reading, fields = await self._read(picture, spec)
+            reading, fields = await self._read_in_time(picture, spec)
         finally:
             self._waiting -= 1
         self._on_reading(reading)
         return fields
 
-    async def _read(self, picture: bytes, spec: PictureTextFeatures) -> tuple[Reading, tuple[str, ...]]:
+    async def _read_in_time(
+        self, picture: bytes, spec: PictureTextFeatures
+    ) -> tuple[Reading, tuple[str, ...]]:
+        """Waiting for a process counts: an item waits no longer, however many stand before it."""
+        clock = asyncio.get_running_loop()
+        end_s = clock.time() + self._limits.deadline_s
+        try:
+            async with asyncio.timeout_at(end_s):
+                await self._room.acquire()
+        except TimeoutError:
+            return Reading.TIMEOUT, ()
+        try:
+            # None at all would be no bound.
+            return await self._read(picture, spec, max(LEAST_S, end_s - clock.time()))
+        finally:
+            self._room.release()
+
+    async def _read(
+        self, picture: bytes, spec: PictureTextFeatures, timeout_s: float
+    ) -> tuple[Reading, tuple[str, ...]]:
         try:
             fields = await self._processes.run(
                 _read_in_process,
@@ -95,7 +117,7 @@ class PictureReader:
                 spec,
                 self._feature_limits,
                 self._limits.memory_bytes,
-                timeout_s=self._limits.deadline_s,
+                timeout_s=timeout_s,
             )
         except TimeoutError:
             return Reading.TIMEOUT, ()

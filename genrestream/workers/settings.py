@@ -97,7 +97,7 @@ class WorkerSettings(BaseSettings):
         "knows such texts: half a second of a core each. Needs the extra `ocr`; 0: none is read.",
     )
     picture_reader_deadline_s: float = Field(
-        default=5.0, gt=0, description="For one picture's text; then the item goes on without it."
+        default=5.0, gt=0, description="For one picture's text, waiting included; then the item goes on."
     )
     inference_deadline_s: float = Field(default=30.0, gt=0, description="For one request to Triton.")
 

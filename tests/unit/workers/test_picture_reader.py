@@ -45,11 +45,23 @@ async def test_a_picture_says_what_stands_in_it():
 
 
 async def test_a_slow_picture_costs_its_own_text():
-    """Its process ends at the deadline, and the next picture is read."""
+    """Its process ends at the deadline, and the item goes on."""
     readings: list[Reading] = []
     async with PictureReader(ReaderLimits(deadline_s=0.001), on_reading=readings.append) as reader:
         assert await reader.read(picture("JAZZ"), SPEC) == ()
     assert readings == [Reading.TIMEOUT]
+
+
+async def test_waiting_for_a_process_counts():
+    """A picture that stands behind others for so long has no text either; the one after it is read."""
+    readings: list[Reading] = []
+    async with PictureReader(ReaderLimits(deadline_s=30.0), on_reading=readings.append) as reader:
+        reader._limits = ReaderLimits(deadline_s=0.05)
+        async with reader._room:
+            assert await reader.read(picture("JAZZ"), SPEC) == ()
+        reader._limits = ReaderLimits(deadline_s=30.0)
+        assert await reader.read(picture("JAZZ"), SPEC) == ("JAZZ",)
+    assert readings == [Reading.TIMEOUT, Reading.READ]
 
 
 async def test_more_pictures_than_may_wait_are_not_read():
