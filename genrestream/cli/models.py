@@ -104,8 +104,8 @@ def train(
         bool,
         typer.Option(
             "--read-pictures",
-            help="Learn what the text in a picture is worth to items without another (by RapidOCR, half a "
-            "second a picture).",
+            help="Learn what the text in a picture is worth to items without another (by RapidOCR, a quarter "
+            "of a second of a core a picture).",
         ),
     ] = False,
     store: Store = EMBEDDINGS,

@@ -91,6 +91,9 @@ class PictureTextFeatures(_Spec):
     )
     reader: Literal["rapidocr-onnxruntime"] = "rapidocr-onnxruntime"
     longest_side_px: int = Field(default=960, ge=64, le=1024, description="The picture is scaled down to it.")
+    shortest_side_px: int = Field(
+        default=360, ge=64, le=1024, description="To find its lines, a smaller picture is enlarged to it."
+    )
     min_confidence: float = Field(default=0.5, ge=0, le=1, description="Of a line; others are left out.")
     max_chars: int = Field(default=1_000, ge=1, description="Of all lines together.")
 

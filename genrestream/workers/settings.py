@@ -94,7 +94,7 @@ class WorkerSettings(BaseSettings):
         ge=0,
         le=256,
         description="Processes that read the text in pictures of items that have none, where a live head "
-        "knows such texts: half a second of a core each. Needs the extra `ocr`; 0: none is read.",
+        "knows such texts: some quarter of a second of a core each. Needs the extra `ocr`; 0: none is read.",
     )
     picture_reader_deadline_s: float = Field(
         default=5.0, gt=0, description="For one picture's text, waiting included; then the item goes on."

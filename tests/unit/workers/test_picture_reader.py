@@ -27,6 +27,13 @@ def picture(*lines: str) -> bytes:
     return target.getvalue()
 
 
+def strip() -> bytes:
+    """A PNG so narrow that RapidOCR would enlarge it to more than a gigabyte of numbers."""
+    target = io.BytesIO()
+    Image.new("RGB", (16, 5000), "white").save(target, "PNG")
+    return target.getvalue()
+
+
 async def read(*pictures: bytes, **limits: float) -> tuple[list[tuple[str, ...]], list[Reading]]:
     """The texts of the pictures, all asked for at once, and what came of each."""
     readings: list[Reading] = []
@@ -42,6 +49,12 @@ async def test_a_picture_says_what_stands_in_it():
     assert text.upper().split() == ["JAZZ", "TONIGHT"]
     assert others == [(), ()]
     assert readings == [Reading.READ, Reading.NOTHING, Reading.UNREADABLE]
+
+
+async def test_a_strip_is_not_enlarged():
+    """Where a poster is read there is room for it."""
+    _, readings = await read(strip(), picture("JAZZ"), memory_bytes=2**30, deadline_s=30.0)
+    assert readings == [Reading.NOTHING, Reading.READ]
 
 
 async def test_a_slow_picture_costs_its_own_text():
