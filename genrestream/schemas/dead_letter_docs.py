@@ -68,7 +68,12 @@ A kill between the two leaves a replay without its mark, and the next run replay
 is harmless: both carry the same revision, so the labels are written twice alike, and of two dead letters
 only the later one is open.
 
-A replay that fails again does not count for the limit at which a worker stops because too much dead-letters.
+## A worker that stops
+
+When half of a worker's last 1,000 items were dead-lettered, or of all since its start from the 100th on,
+something else is wrong than these items. It stops with status 1 and says so, instead of draining the topic
+into the dead letters; what it has not read stays where it is. `groups` shows what it was: mend that, start
+the worker again, and replay. A replay that fails again does not count.
 
 ## Codes
 

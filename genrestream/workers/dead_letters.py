@@ -60,4 +60,5 @@ class StormLimit:
         return len(self._recent) >= self._minimum_items and self._dead >= self._share * len(self._recent)
 
     def __str__(self) -> str:
-        return f"{self._dead} of the last {len(self._recent)} items were dead-lettered"
+        share = f"{self._dead} of the last {len(self._recent)} items were dead-lettered"
+        return f"{share}; `genrestream dead-letters groups` shows why"

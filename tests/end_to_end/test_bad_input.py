@@ -1,5 +1,6 @@
 """Bad input ends as a dead letter with its code, or as a label that says what was missing."""
 
+import asyncio
 import base64
 import json
 import re
@@ -179,3 +180,23 @@ async def test_a_header_name_that_is_no_text_stops_nobody(
     assert outside.seen.records[good.key.decode()]
     (letter,) = outside.seen.letters[bad.key.decode()]
     assert letter.headers == ((SEEN_AS, b"y"),)
+
+
+async def test_a_storm_of_dead_letters_stops_the_worker(start_worker: StartWorker, outside: Outside) -> None:
+    """Claim: it ends by itself, with a status and one line; what it had begun and what it had not read is
+    dead-lettered by those that come after it, and nothing is lost.
+    """
+    worker = start_worker("e2e-a")
+    storm = [event(f"storm-{number}") for number in range(150)]
+    await outside.publish(storm)
+    async with asyncio.timeout(60):
+        while worker.poll() is None:
+            await asyncio.sleep(0.05)
+    assert worker.poll() == 1
+    reason = r"genrestream: \d+ of the last \d+ items were dead-lettered; `genrestream dead-letters groups`"
+    assert re.match(reason, worker.last_words())
+    start_worker("e2e-a")
+    good = event("storm-good", title="Techno all night")
+    await outside.publish([good])
+    await outside.wait_for([message.key.decode() for message in (*storm, good)])
+    assert outside.seen.records[good.key.decode()]
