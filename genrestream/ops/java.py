@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from genrestream.ops.errors import StackError
-from genrestream.ops.tools import servers_dir
+from genrestream.tools import servers_dir
 
 OLDEST_MAJOR = 17
 """Kafka 4 brokers need Java 17."""

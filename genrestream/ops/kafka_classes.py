@@ -15,7 +15,7 @@ from genrestream.ops import process
 from genrestream.ops.errors import StackError
 from genrestream.ops.java import fetched_java
 from genrestream.ops.ports import Ports
-from genrestream.ops.tools import tools_dir
+from genrestream.tools import tools_dir
 
 WRITE_TIMEOUT_S = 120.0
 """Java writes the cache when the broker ends; seen: 5 s."""

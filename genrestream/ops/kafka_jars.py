@@ -8,33 +8,16 @@ import hashlib
 import sys
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
+from genrestream import maven
+from genrestream.maven import DOWNLOAD_TIMEOUT_S, Jar, MavenError
 from genrestream.ops.errors import StackError
-from genrestream.ops.tools import tools_dir
+from genrestream.tools import tools_dir
 
 KAFKA_VERSION = "4.1.1"
 ENDPOINT = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.slf4j:slf4j-simple:1.7.36"
 LIST = Path(__file__).with_name("kafka_jars.txt")
-DOWNLOADS_AT_ONCE = 4
-DOWNLOAD_TIMEOUT_S = 120
-
-
-@dataclass(frozen=True, slots=True)
-class Jar:
-    """One artifact and the SHA-256 of its file."""
-
-    group: str
-    artifact: str
-    version: str
-    sha256: str
-
-    def path_in(self, repository: Path) -> Path:
-        """Where a Maven repository keeps it."""
-        folder = repository.joinpath(*self.group.split("."), self.artifact, self.version)
-        return folder / f"{self.artifact}-{self.version}.jar"
 
 
 def listed_jars() -> list[Jar]:
@@ -70,50 +53,9 @@ def class_path() -> str:
 def fetch() -> int:
     """Downloads the jars that are missing or damaged and returns how many those were.
 
-    Raises `StackError` when one cannot be had or is not what the list says.
+    Raises `MavenError` when one cannot be had or is not what the list says.
     """
-    repository = _repository()
-    wanted = [jar for jar in listed_jars() if _sha256(jar.path_in(repository)) != jar.sha256]
-    with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
-        for _ in pool.map(lambda jar: _fetch_one(jar, repository), wanted):
-            pass
-    return len(wanted)
-
-
-def _sha256(path: Path) -> str | None:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
-
-
-def _fetch_one(jar: Jar, repository: Path) -> None:
-    # Only fetching needs jgo: with the jars there, the stack starts without it.
-    import requests  # noqa: PLC0415
-    from jgo.config import GlobalSettings  # noqa: PLC0415
-    from jgo.constants import MAVEN_CENTRAL_URL  # noqa: PLC0415
-    from jgo.maven import MavenContext  # noqa: PLC0415
-
-    # A folder of its own: what is broken off or wrong never reaches the repository.
-    with tempfile.TemporaryDirectory(dir=_made(repository)) as folder:
-        context = MavenContext(
-            repo_cache=Path(folder),
-            remote_repos={"central": MAVEN_CENTRAL_URL} | GlobalSettings.load().repositories,
-            timeout=DOWNLOAD_TIMEOUT_S,
-        )
-        try:
-            path = context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve()
-        except (requests.RequestException, RuntimeError, OSError) as error:
-            raise StackError(f"cannot download {jar.artifact} {jar.version} from Maven: {error}") from error
-        if _sha256(path) != jar.sha256:
-            raise StackError(
-                f"{jar.artifact} {jar.version} from Maven has another SHA-256 than {LIST.name} says"
-            )
-        target = jar.path_in(repository)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        path.replace(target)
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return maven.fetch(listed_jars(), _repository())
 
 
 def _resolve() -> Iterator[Jar]:
@@ -145,5 +87,5 @@ if __name__ == "__main__":
     else:
         try:
             fetch()
-        except StackError as error:
+        except MavenError as error:
             sys.exit(f"genrestream: {error}")

@@ -12,7 +12,7 @@ import redis as client
 from genrestream.ops.errors import StackError
 from genrestream.ops.ports import HOST, Ports
 from genrestream.ops.server import Server
-from genrestream.ops.tools import servers_dir
+from genrestream.tools import servers_dir
 
 USUAL_PORT = 6379
 OLDEST_MAJOR = 7

@@ -21,7 +21,7 @@ from genrestream.ops.errors import StackError
 from genrestream.ops.ports import HOST, Ports
 from genrestream.ops.process import shared_memory_prefix
 from genrestream.ops.server import Server
-from genrestream.ops.tools import servers_dir
+from genrestream.tools import servers_dir
 
 USUAL_GRPC_PORT, USUAL_HTTP_PORT, USUAL_METRICS_PORT = 8001, 8000, 8002
 OUR_BACKEND = Path(__file__).with_name("triton_backend") / "onnxruntime"

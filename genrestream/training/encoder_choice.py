@@ -9,7 +9,7 @@ from genrestream.training.encode_chunk import Encoder
 from genrestream.training.errors import TrainingError
 
 PRETRAINED: Mapping[Modality, str] = {
-    Modality.TEXT: "text-minilm-l6",
+    Modality.TEXT: "text-e5-small-v2",
     Modality.IMAGE: "image-efficientnet-lite0",
     Modality.AUDIO: "audio-musicnn",
 }

@@ -15,10 +15,10 @@ ROOMS = {
     "connections": set(),
     "repository": {"schemas"},
     "workers": {"schemas", "repository", "connections", "kafka_records"},
-    "training": {"schemas", "repository", "workers.features"},
+    "training": {"schemas", "repository", "workers.features", "maven", "tools"},
     "client": {"schemas", "connections", "kafka_records"},
     "sample": {"schemas"},
-    "ops": {"connections"},
+    "ops": {"connections", "maven", "tools"},
     "cli": {"schemas", "connections", "repository", "workers", "training", "client", "sample", "ops"},
     "demo": {"schemas", "repository", "workers", "client", "sample", "ops"},
 }
@@ -28,6 +28,8 @@ TOP_LEVEL_FILES: dict[str, set[str]] = {
     "__init__.py": set(),
     "__main__.py": {"cli"},
     "kafka_records.py": set(),
+    "maven.py": set(),
+    "tools.py": set(),
 }
 
 STREAMING = {"faust", "aiokafka", "kafka", "redis", "tritonclient", "aiohttp"}

@@ -117,6 +117,6 @@ def _record(draft: Draft) -> EncoderRecord:
 
 def pretrained_builders() -> Sequence[Builder]:
     """The builders of the three encoders from wheels: pictures, texts, music."""
-    from genrestream.training.encoders import efficientnet_lite0, minilm, musicnn  # noqa: PLC0415 - heavy
+    from genrestream.training.encoders import e5_small, efficientnet_lite0, musicnn  # noqa: PLC0415 - heavy
 
-    return (efficientnet_lite0.build, minilm.build, musicnn.build)
+    return (efficientnet_lite0.build, e5_small.build, musicnn.build)

@@ -16,7 +16,7 @@ COST_WARM_UP_RUNS = 3
 
 
 def run_graph(
-    graph: bytes, inputs: Mapping[str, NDArray[np.generic]], chunk: int = 16
+    graph: bytes, inputs: Mapping[str, NDArray[np.generic]], chunk: int = 16, output: str = EMBEDDING
 ) -> NDArray[np.float32]:
     """The embeddings, float32 [b, d], of a batch that goes through the graph `chunk` items at a time."""
     size = len(next(iter(inputs.values())))
@@ -25,7 +25,7 @@ def run_graph(
         path.write_bytes(graph)
         loaded = Graph(path, threads=2)
         parts = [
-            loaded.run({name: array[start : start + chunk] for name, array in inputs.items()}, EMBEDDING)
+            loaded.run({name: array[start : start + chunk] for name, array in inputs.items()}, output)
             for start in range(0, size, chunk)
         ]
     return np.concatenate(parts).astype(np.float32)

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from genrestream.schemas.tensors import EMBEDDING, TOKEN_IDS
 
 WINDOWS = 4
-"""At most, of MiniLM's 256 tokens each: some 700 words. Of podcasts' descriptions 2 in 100 need a second."""
+"""At most, of 256 tokens each as a rule: some 700 words. Of podcasts' descriptions 2 in 100 need a second."""
 
 _OF_WINDOWS = "window_"
 """What the names of the encoder's own input and output begin with, and of all that is added."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from genrestream.repository import TOKENIZER
 from genrestream.schemas.features import AudioFeatures, ImageFeatures, TextFeatures
 from genrestream.schemas.items import Modality
-from genrestream.training.encoders import efficientnet_lite0, minilm, named_audio, named_pictures
+from genrestream.training.encoders import e5_small, efficientnet_lite0, named_audio, named_pictures
 from genrestream.training.encoders.draft import EncoderError
 from genrestream.training.encoders.named import UNKNOWN_LICENCE, load_text_encoder, parse_named
 from genrestream.training.encoders.patches import PatchEncoder
@@ -80,8 +80,10 @@ def _pretrained(modality: Modality) -> Base:
                 efficientnet_lite0.LICENCE,
             )
         case Modality.TEXT:
-            sentences, tokenizer = minilm.load()
-            read = features_with(tokenizer, minilm.MAX_TOKENS, sentences.pad_id)
-            return Base(modality, minilm.MODEL, sentences, read, minilm.SOURCE, minilm.LICENCE, tokenizer)
+            sentences, tokenizer = e5_small.load()
+            read = features_with(tokenizer, e5_small.MAX_TOKENS, sentences.pad_id)
+            return Base(
+                modality, e5_small.MODEL, sentences, read, e5_small.SOURCE, e5_small.LICENCE, tokenizer
+            )
         case Modality.AUDIO:
             raise EncoderError(NO_MUSICNN)

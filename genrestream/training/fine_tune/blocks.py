@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from genrestream.training.errors import TrainingError
 
 LAST_PARTS = 3
-"""One of so many parts of the blocks learns first. MiniLM's embedding holds its last three of six layers."""
+"""One of so many parts of the blocks learns first. E5's embedding holds its last three of twelve layers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

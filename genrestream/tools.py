@@ -1,4 +1,4 @@
-"""Where the servers' programs lie: what `make setup` fetched, beside the virtual environment."""
+"""Where lies what `make setup` fetched, servers and weights, beside the virtual environment."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def tools_dir() -> Path:
-    """The folder of fetched programs: `GENRESTREAM_TOOLS`, else `.uv` beside the environment in use."""
+    """The folder of all that was fetched: `GENRESTREAM_TOOLS`, else `.uv` beside the environment in use."""
     given = os.environ.get("GENRESTREAM_TOOLS")
     return Path(given).absolute() if given else Path(sys.prefix).parent / ".uv"
 
