@@ -25,6 +25,7 @@ from genrestream.training.recipes.train import TrainedRecipe, train_recipe
 from genrestream.training.record import SPLIT
 from genrestream.training.request import Progress, TrainRequest
 from genrestream.training.train import Trained, train
+from genrestream.training.versions import code_digest
 
 Announce = Callable[[str], None]
 """Called with a line for people before something long."""
@@ -47,8 +48,8 @@ class Settings:
 
     @property
     def encoders(self) -> Path:
-        """The model repository with the encoders that our heads stand on; it is only read."""
-        return self.work / "encoders"
+        """The model repository with the encoders of our heads, which this code built; it is only read."""
+        return self.work / f"encoders-{code_digest()[:12]}"
 
 
 def contend(
@@ -69,7 +70,7 @@ def contend(
     specs = [scaled(load_recipe(name), settings.recipe_epochs) for name in contest.recipes]
     items = settings.sample if contest.set_name == SAMPLE else settings.data / contest.set_name
     folder = settings.work / f"{contest.name}-{seed}"
-    mark = fingerprint(contest, items, specs, seed, settings.epochs)
+    mark = fingerprint(contest, items, specs, seed, settings.epochs, settings.device)
     kept = read_result(folder, mark)
     if kept is not None:
         announce(f"{contest.name}, seed {seed}: kept from an earlier run in {os.path.relpath(folder)}")

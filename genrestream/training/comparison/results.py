@@ -13,7 +13,7 @@ from genrestream.training.catalogue import ITEMS_FILE
 from genrestream.training.comparison.entries import Entry
 from genrestream.training.errors import TrainingError
 from genrestream.training.recipes.spec import RecipeSpec
-from genrestream.training.versions import library_versions
+from genrestream.training.versions import code_digest, library_versions
 
 RESULT = "result.json"
 MAX_RESULT_BYTES = 16 * 1024 * 1024
@@ -35,8 +35,11 @@ class Result(BaseModel):
     """The report page of each system that was trained, by its name."""
 
 
-def fingerprint(contest: object, folder: Path, recipes: Sequence[RecipeSpec], seed: int, epochs: int) -> str:
-    """SHA-256, hexadecimal, of the contest, its items, the recipes as they are run, and the libraries.
+def fingerprint(
+    contest: object, folder: Path, recipes: Sequence[RecipeSpec], seed: int, epochs: int, device: str
+) -> str:
+    """SHA-256, hexadecimal, of all that decides a result: the contest, its items, the recipes as they are
+    run, the device, the libraries, and the code, which built the encoders as well.
 
     Raises:
         TrainingError: the items cannot be read.
@@ -52,7 +55,9 @@ def fingerprint(contest: object, folder: Path, recipes: Sequence[RecipeSpec], se
         "recipes": [recipe.model_dump(mode="json") for recipe in recipes],
         "seed": seed,
         "epochs": epochs,
+        "device": device,
         "versions": library_versions(),
+        "code": code_digest(),
     }
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 

@@ -16,6 +16,8 @@ from tests.unit.training.made_set import make_set
 pytest.importorskip("torch")
 pytestmark = pytest.mark.training
 
+from genrestream.training.comparison import contend as contend_module  # noqa: E402
+from genrestream.training.comparison import results  # noqa: E402
 from genrestream.training.comparison.contend import Settings, contend  # noqa: E402
 from genrestream.training.comparison.contests import Contest  # noqa: E402
 from genrestream.training.comparison.entries import AS_THEY_ARE, OURS  # noqa: E402
@@ -44,9 +46,10 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A set, and the starter's encoders for texts and pictures in the place of the pretrained ones."""
     folder = tmp_path_factory.mktemp("compare")
     made = make_set(folder / "data" / "shows", ITEMS)
+    settings = Settings(folder / "data", folder / "work", made, epochs=3)
     for model in ("text-starter", "image-starter"):
-        shutil.copytree(STARTERS / model, folder / "work" / "encoders" / model)
-    return Settings(folder / "data", folder / "work", made, epochs=3)
+        shutil.copytree(STARTERS / model, settings.encoders / model)
+    return settings
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +134,22 @@ def test_a_result_is_kept_until_something_changes(result, contest, settings, ann
     (settings.work / "shows-0" / RESULT).write_text("{")
     contend(replace(contest, recipes=()), 0, settings, quiet, announced.append)
     assert announced[before:] == ["shows, seed 0: our head"] * 2
+
+
+def test_other_code_or_another_device_keeps_nothing(contest, settings, monkeypatch):
+    """Neither results nor encoders that another version of the code made are taken for this one's."""
+    items = settings.data / "shows"
+
+    def mark(device: str) -> str:
+        return results.fingerprint(contest, items, (), 0, 3, device)
+
+    marks, encoders = [mark("cpu"), mark("cpu"), mark("cuda")], settings.encoders
+    for module in (contend_module, results):
+        monkeypatch.setattr(module, "code_digest", lambda: "0" * 64)
+    marks.append(mark("cpu"))
+    assert marks[0] == marks[1]
+    assert len(set(marks)) == 3
+    assert settings.encoders != encoders
 
 
 def test_the_page_needs_nothing_else(result):
