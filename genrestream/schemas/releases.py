@@ -21,6 +21,14 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+class EmbeddingView(_Record):
+    """Some of an embedding's dimensions, which heads learn from by themselves."""
+
+    name: str = Field(pattern=r"^[a-z]{1,32}$")
+    start: int = Field(ge=0)
+    stop: int = Field(ge=1, description="The first dimension that is not in it.")
+
+
 class EncoderRecord(_Record):
     """`encoder.json`: what an encoder is, beside its graph."""
 
@@ -30,10 +38,25 @@ class EncoderRecord(_Record):
     modality: Modality
     features: ImageFeatures | TextFeatures | AudioFeatures = Field(discriminator="modality")
     embedding_dim: int = Field(ge=1)
+    # A record without any is as it was before there was such a thing.
+    views: tuple[EmbeddingView, ...] = Field(
+        default=(),
+        exclude_if=lambda views: not views,
+        description="Heads have a branch for each; without any, one for the whole embedding.",
+    )
     source: str = Field(description="Where the weights come from.")
     licence: str
     checksums: dict[str, str] = Field(description="SHA-256 of each file of the version's folder.")
     created_at: datetime
+
+    @model_validator(mode="after")
+    def _views_are_inside(self) -> Self:
+        for view in self.views:
+            if not view.start < view.stop <= self.embedding_dim:
+                raise ValueError(f"the view {view.name} lies outside the embedding's {self.embedding_dim}")
+        if len({view.name for view in self.views}) != len(self.views):
+            raise ValueError("a view's name stands twice")
+        return self
 
 
 class EncoderReference(_Record):

@@ -92,7 +92,8 @@ def embed(
     text = MODALITIES.index(Modality.TEXT)
     presence[:, text] = np.maximum(presence[:, text], has_terms)
     kept = terms.rows(hashed.vocabulary_size) if terms is not None and hashed is not None else None
-    return EmbeddedItems(HeadRows(embeddings, kept, presence), computed, unreadable)
+    views = {encoder.record.modality: encoder.record.views for encoder in encoders if encoder.record.views}
+    return EmbeddedItems(HeadRows(embeddings, kept, presence, views=views), computed, unreadable)
 
 
 def store_name(encoder: Encoder, max_text_chars: int) -> str:

@@ -36,6 +36,7 @@ from genrestream.training.heads import (
     EmbeddingBranch,
     FusedHead,
     TermsBranch,
+    modality_of,
 )
 
 OPSET = 17
@@ -64,8 +65,8 @@ def export_head(head: FusedHead, labels: int) -> bytes:
         if isinstance(branch, TermsBranch):
             branches.append(_write_terms(graph, branch))
         elif isinstance(branch, EmbeddingBranch):
-            dims[Modality(name)] = branch.weight.shape[1]
-            branches.append(_write_embedding(graph, Modality(name), branch))
+            dims[modality_of(name)] = branch.embedding_dim
+            branches.append(_write_embedding(graph, name, branch))
     _write_gate(graph, head, branches)
     inputs = head_inputs(dims, hashed_text=TERMS in head.branches.names, picture_text=head.gate.reads)
     return graph.model([_value(tensor) for tensor in inputs], [_value(head_output(labels))])
@@ -137,22 +138,25 @@ def _write_terms(graph: _GraphWriter, branch: TermsBranch) -> str:
     return graph.node("Add", [graph.node("MatMul", [row, wide], "terms_sum"), bias], "terms_logits")
 
 
-def _write_embedding(graph: _GraphWriter, modality: Modality, branch: EmbeddingBranch) -> str:
-    """Logits [b, 1, l]; the standardisation is folded into the weights."""
-    weight = branch.weight.detach().double() * branch.inverse_deviation.double()
-    bias = branch.bias.detach().double() - weight @ branch.mean.double()
+def _write_embedding(graph: _GraphWriter, branch_name: str, branch: EmbeddingBranch) -> str:
+    """Logits [b, 1, l]; the standardisation is folded into the weights, which are 0 outside its view."""
+    name = branch_name.replace(":", "_")
+    heard = branch.weight.detach().double() * branch.inverse_deviation.double()
+    bias = branch.bias.detach().double() - heard @ branch.mean.double()
+    weight = heard.new_zeros(len(heard), branch.embedding_dim)
+    weight[:, branch.view] = heard
     flat = graph.node(
         "Gemm",
         [
-            embedding_input(modality),
-            graph.constant(f"{modality}_weight", weight.float().numpy()),
-            graph.constant(f"{modality}_bias", bias.float().numpy()),
+            embedding_input(modality_of(branch_name)),
+            graph.constant(f"{name}_weight", weight.float().numpy()),
+            graph.constant(f"{name}_bias", bias.float().numpy()),
         ],
-        f"{modality}_flat_logits",
+        f"{name}_flat_logits",
         transB=1,
     )
-    axis = graph.constant(f"{modality}_axis", np.array([1], np.int64))
-    return graph.node("Unsqueeze", [flat, axis], f"{modality}_logits")
+    axis = graph.constant(f"{name}_axis", np.array([1], np.int64))
+    return graph.node("Unsqueeze", [flat, axis], f"{name}_logits")
 
 
 def _write_gate(graph: _GraphWriter, head: FusedHead, branches: list[str]) -> None:

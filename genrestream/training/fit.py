@@ -27,6 +27,7 @@ from genrestream.training.heads import (
     EmbeddingBranch,
     Terms,
     TermsBranch,
+    branch_of,
     modality_of,
     prior_logits,
 )
@@ -310,8 +311,12 @@ def _new_branches(rows: HeadRows, targets: NDArray[np.bool_], train: NDArray[np.
         idf = np.log((1 + len(train)) / (1 + frequency)) + 1.0
         branches[TERMS] = TermsBranch(np.where(frequency > 1, idf, 0.0).astype(np.float32), prior)
     for modality, array in rows.embeddings.items():
-        present = train[rows.has(modality)[train]]
-        branches[modality] = EmbeddingBranch(*mean_and_deviation(array, present), prior)
+        moments = mean_and_deviation(array, train[rows.has(modality)[train]])
+        if modality not in rows.views:
+            branches[modality] = EmbeddingBranch(*moments, prior)
+        for view in rows.views.get(modality, ()):
+            its = slice(view.start, view.stop)
+            branches[branch_of(modality, view.name)] = EmbeddingBranch(*moments, prior, its)
     return Branches(branches)
 
 

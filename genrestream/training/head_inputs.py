@@ -78,4 +78,5 @@ def _joined(rows: HeadRows, read: HeadRows) -> HeadRows:
         rows.terms,
         np.concatenate([rows.presence, nothing], axis=1),
         HeadRows(embeddings, read.terms, presence),
+        rows.views,
     )

@@ -4,13 +4,14 @@ Legend: n items, d embedding size, m modalities (text, image, audio), v rows of 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genrestream.schemas.items import Modality
+from genrestream.schemas.releases import EmbeddingView
 
 MODALITIES = tuple(Modality)
 
@@ -106,6 +107,8 @@ class HeadRows:
     read: "HeadRows | None" = None
     """For heads that know texts read from pictures: the same items with those in the place of their own. Only
     items with a picture in which something stands are present."""
+    views: Mapping[Modality, tuple[EmbeddingView, ...]] = field(default_factory=dict)
+    """Of the modalities whose encoder has any."""
 
     def __len__(self) -> int:
         return len(self.presence)

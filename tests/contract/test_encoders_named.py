@@ -204,4 +204,4 @@ def test_another_checkpoint_of_the_wheel(tmp_path, examples):
     if find_spec("musicnn") is None:
         pytest.skip("needs the wheel musicnn: uv pip install --no-deps -r requirements/weights.txt")
     one = built(Modality.AUDIO, "musicnn:MTT_musicnn", tmp_path, examples)
-    assert (one.record.model, one.record.embedding_dim) == ("audio-mtt_musicnn", 200)
+    assert (one.record.model, one.record.embedding_dim) == ("audio-mtt_musicnn", 200 + 12 * 16)

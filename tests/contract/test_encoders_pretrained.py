@@ -60,10 +60,11 @@ def quietly(what, done, total):
         ),
         (
             musicnn,
-            200,
-            3_200_000,
+            200 + 12 * 16,
+            3_500_000,
             [
                 "difference from torch",
+                "difference of the rhythm",
                 "louder recordings found again",
                 "tag contrast of beats and lone notes",
             ],

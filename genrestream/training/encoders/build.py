@@ -98,7 +98,8 @@ def _same(repository: Repository, draft: Draft, checksums: dict[str, str]) -> En
     if not repository.versions(draft.model):
         return None
     newest = repository.newest_encoder(draft.model)
-    return newest if newest.checksums == checksums and newest.features == draft.features else None
+    of_newest = (newest.checksums, newest.features, newest.views)
+    return newest if of_newest == (checksums, draft.features, draft.views) else None
 
 
 def _record(draft: Draft) -> EncoderRecord:
@@ -108,6 +109,7 @@ def _record(draft: Draft) -> EncoderRecord:
         modality=Modality(draft.features.modality),
         features=draft.features,
         embedding_dim=draft.embedding_dim,
+        views=draft.views,
         source=draft.source,
         licence=draft.licence,
         checksums={},

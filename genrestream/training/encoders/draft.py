@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from genrestream.repository import GRAPH
 from genrestream.schemas import AudioFeatures, ImageFeatures, TextFeatures
+from genrestream.schemas.releases import EmbeddingView
 from genrestream.training.errors import TrainingError
 
 Progress = Callable[[str, int, int], None]
@@ -46,6 +47,8 @@ class Draft:
     source: str
     licence: str
     checks: tuple[Check, ...]
+    views: tuple[EmbeddingView, ...] = ()
+    """Parts of the embedding that heads learn from by themselves."""
     beside: Mapping[str, bytes] = field(default_factory=dict)
 
     @property

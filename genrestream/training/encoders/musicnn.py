@@ -9,16 +9,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from genrestream.schemas.releases import EmbeddingView
 from genrestream.schemas.tensors import MEL_PATCHES
 from genrestream.training.encoders.checkpoint import read_checkpoint
 from genrestream.training.encoders.draft import Check, Draft, EncoderError, Progress
 from genrestream.training.encoders.examples import Examples, recording_batch
 from genrestream.training.encoders.musicnn_graph import FEATURES, Weights, musicnn_graph
 from genrestream.training.encoders.musicnn_reference import TAGS, Musicnn, reference_with
-from genrestream.training.encoders.onnx_export import check_graph
+from genrestream.training.encoders.onnx_export import check_graph, export, side_by_side
 from genrestream.training.encoders.parity import found_again, largest_difference, run_graph
 from genrestream.training.encoders.patches import make_louder
-from genrestream.training.encoders.pictures import MIN_FOUND_AGAIN
+from genrestream.training.encoders.pictures import MIN_FOUND_AGAIN, embed
+from genrestream.training.encoders.rhythm import Rhythm
 from genrestream.training.encoders.tones import drum_machine, lone_notes
 from genrestream.training.encoders.wheels import wheel_file
 from genrestream.workers.features.mel import log_mel
@@ -60,29 +62,45 @@ def build_from(
 ) -> Draft:
     """The encoder from the tensors of a musicnn checkpoint, whatever tags it was trained on.
 
+    Its embedding ends with the patches' rhythm, which heads hear as a view of its own.
+
     Raises:
         EncoderError: they are not those of a musicnn.
     """
-    graph = musicnn_graph(weights)
-    check_graph(graph)
+    network = musicnn_graph(weights)
     try:
         reference = reference_with(weights)
     except (KeyError, ValueError) as error:
         raise EncoderError(f"the checkpoint is no musicnn: {error}") from error
     batch = recording_batch(examples.recordings, FEATURES, CHECKED_RECORDINGS, progress)
+    rhythm = Rhythm(FEATURES)
+    graph = side_by_side(
+        network, export(rhythm, torch.from_numpy(batch[:2]), MEL_PATCHES, ("b",)), MEL_PATCHES
+    )
+    check_graph(graph)
     expected = _reference_embeddings(reference, batch)
+    of_rhythm = embed(rhythm, batch)
+    dims = expected.shape[1]
     found = run_graph(graph, {MEL_PATCHES: batch})
     louder = run_graph(graph, {MEL_PATCHES: make_louder(batch)})
+    difference = largest_difference(found[:, :dims], expected)
+    difference_of_rhythm = largest_difference(found[:, dims:], of_rhythm)
+    again = found_again(louder[:, :dims], found[:, :dims])
     return Draft(
         model=model,
         features=FEATURES,
-        embedding_dim=expected.shape[1],
+        embedding_dim=found.shape[1],
+        views=(
+            EmbeddingView(name="network", start=0, stop=dims),
+            EmbeddingView(name="rhythm", start=dims, stop=found.shape[1]),
+        ),
         graph=graph,
         source=source,
         licence=licence,
         checks=(
-            Check("difference from torch", largest_difference(found, expected), at_most=MAX_DIFFERENCE),
-            Check("louder recordings found again", found_again(louder, found), at_least=MIN_FOUND_AGAIN),
+            Check("difference from torch", difference, at_most=MAX_DIFFERENCE),
+            Check("difference of the rhythm", difference_of_rhythm, at_most=MAX_DIFFERENCE),
+            Check("louder recordings found again", again, at_least=MIN_FOUND_AGAIN),
             *more_checks,
         ),
     )

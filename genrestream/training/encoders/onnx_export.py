@@ -52,6 +52,43 @@ def export(module: nn.Module, example: Tensor, input_name: str, free: Sequence[s
     return bytes(model.SerializeToString())
 
 
+def side_by_side(first: bytes, second: bytes, input_name: str) -> bytes:
+    """One graph whose embedding is those of both, one after the other, of the same input.
+
+    Both of opset 17, without subgraphs.
+    """
+    graphs = [onnx.load_from_string(graph).graph for graph in (first, second)]
+    for number, graph in enumerate(graphs):
+        _rename(graph, f"part_{number}/", input_name)
+    parts = [graph.output[0] for graph in graphs]
+    joined = onnx.helper.make_node("Concat", [part.name for part in parts], [EMBEDDING], axis=1)
+    sizes = [part.type.tensor_type.shape.dim[1].dim_value for part in parts]
+    output = onnx.helper.make_tensor_value_info(EMBEDDING, onnx.TensorProto.FLOAT, ["b", sum(sizes)])
+    whole = onnx.helper.make_graph(
+        [*graphs[0].node, *graphs[1].node, joined],
+        graphs[0].name,
+        list(graphs[0].input),
+        [output],
+        [*graphs[0].initializer, *graphs[1].initializer],
+    )
+    model = onnx.helper.make_model(whole, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=8)
+    return bytes(model.SerializeToString())
+
+
+def _rename(graph: onnx.GraphProto, prefix: str, kept: str) -> None:
+    """Put the prefix before all names but `kept`; what has none, a node or an absent input, stays so."""
+
+    def renamed(names: Sequence[str]) -> list[str]:
+        return [name if name in ("", kept) else prefix + name for name in names]
+
+    for node in graph.node:
+        (node.name,) = renamed([node.name])
+        node.input[:] = renamed(node.input)
+        node.output[:] = renamed(node.output)
+    for value in (*graph.initializer, *graph.output):
+        value.name = prefix + value.name
+
+
 def dynamic_int8(graph: bytes) -> bytes:
     """The graph with 8-bit weights a channel, activations quantised as they come: for transformers."""
     with _quiet(), TemporaryDirectory() as folder:

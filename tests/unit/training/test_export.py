@@ -1,12 +1,15 @@
 """The exported graph says what PyTorch says."""
 
+import dataclasses
+
 import numpy as np
 import onnx
 import pytest
 
 from genrestream.repository.graph import Graph
 from genrestream.schemas import Modality
-from genrestream.schemas.tensors import CONFIDENCES, PRESENCE
+from genrestream.schemas.releases import EmbeddingView
+from genrestream.schemas.tensors import CONFIDENCES, PRESENCE, embedding_input
 from genrestream.training.errors import TrainingError
 from genrestream.training.head_rows import HeadRows
 from tests.unit.training.heads import LABELS, make_rows
@@ -18,7 +21,7 @@ from genrestream.training.export import check_parity, export_head, round_tables 
 from genrestream.training.fit import FitSettings, branch_logits, cross_fit, fit_branches  # noqa: E402
 from genrestream.training.fuse import fit_gate  # noqa: E402
 from genrestream.training.golden_rows import golden_inputs  # noqa: E402
-from genrestream.training.heads import FusedHead  # noqa: E402
+from genrestream.training.heads import TERMS, FusedHead  # noqa: E402
 from genrestream.training.split import assign_groups  # noqa: E402
 from genrestream.training.terms_size import hashed_features  # noqa: E402
 
@@ -67,6 +70,24 @@ def test_parity_on_every_subset(modalities, tmp_path):
     loaded = Graph(path)
     assert loaded.inputs.keys() == inputs.keys()
     assert loaded.outputs[CONFIDENCES][1][1:] == (LABELS,)
+
+
+def test_a_branch_hears_its_view_alone():
+    """Two views of one embedding are two branches; what lies in neither moves nothing."""
+    rows, targets = make_rows(240)
+    views = (EmbeddingView(name="low", start=0, stop=3), EmbeddingView(name="high", start=4, stop=8))
+    rows = dataclasses.replace(rows, views={Modality.IMAGE: views})
+    head = trained(rows, targets)
+    assert head.branches.names == (TERMS, Modality.TEXT, "image:low", "image:high")
+    inputs, which = golden_inputs(rows, np.arange(240), hashed_features(LABELS, 64), head.gate.modalities)
+    wanted = expected(head, rows, which, inputs[PRESENCE])
+    graph = export_head(head, LABELS)
+    check_parity(graph, inputs, wanted)
+    name = embedding_input(Modality.IMAGE)
+    for column, moves in ((3, False), (0, True), (7, True)):
+        changed = inputs[name].copy()
+        changed[:, column] += 5.0
+        assert np.allclose(run(graph, {**inputs, name: changed}), wanted, atol=1e-4) is not moves
 
 
 def test_an_item_without_terms_or_without_anything():
