@@ -159,11 +159,20 @@ class Reliability:
     """Sum of the confidences in each bin."""
     right: NDArray[np.float64]
     """How many in each bin were right."""
+    variance: NDArray[np.float64]
+    """Of `right`, if each confidence were the very chance of being right."""
 
     @property
     def ece(self) -> float:
         """Expected calibration error: |mean confidence - share right| of the bins, weighted by size."""
         return float(np.abs(self.claimed - self.right).sum() / max(1, self.counts.sum()))
+
+    @property
+    def ece_by_chance(self) -> float:
+        """About the error that perfect confidences would show of as many items: the fewer, the more."""
+        # The mean of a normal variable's absolute value.
+        expected = np.sqrt(2.0 / np.pi * self.variance)
+        return float(expected.sum() / max(1, self.counts.sum()))
 
 
 def reliability(confidences: NDArray[np.floating], right: NDArray[np.bool_]) -> Reliability:
@@ -173,6 +182,7 @@ def reliability(confidences: NDArray[np.floating], right: NDArray[np.bool_]) -> 
         np.bincount(bins, minlength=CALIBRATION_BINS),
         _sums(bins, confidences),
         _sums(bins, right),
+        _sums(bins, confidences * (1.0 - confidences)),
     )
 
 

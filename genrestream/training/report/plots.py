@@ -36,7 +36,7 @@ def reliability_plot(panels: Mapping[str, Reliability]) -> str:
             above, below = axes[0, column], axes[1, column]
             _reliability_axes(above)
             _reliability_line(above, found, BLUE, "o")
-            above.set_title(f"{title} · ECE {found.ece:.3f}")
+            above.set_title(f"{title} · ECE {found.ece:.3f} ({found.ece_by_chance:.3f} by chance)")
             above.set_ylabel("share that was right")
             middle = (np.arange(CALIBRATION_BINS) + 0.5) / CALIBRATION_BINS
             below.bar(middle, found.counts, width=0.9 / CALIBRATION_BINS, color=BLUE)

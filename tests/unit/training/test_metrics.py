@@ -72,6 +72,17 @@ def test_calibration_error_by_hand():
     assert calibration_error(np.zeros(0), np.zeros(0, bool)) == 0.0
 
 
+@pytest.mark.parametrize("items", [200, 20_000])
+def test_perfect_confidences_show_an_error_by_chance(items):
+    """As much as drawing lots by them does, many times over; it shrinks with the items."""
+    rng = np.random.default_rng(3)
+    confidences = rng.uniform(size=items)
+    drawn = [calibration_error(confidences, rng.uniform(size=items) < confidences) for _ in range(200)]
+    expected = reliability(confidences, np.zeros(items, bool)).ece_by_chance
+    assert expected == pytest.approx(np.mean(drawn), rel=0.05)
+    assert expected == pytest.approx(np.sqrt(2 / np.pi * 15 / 6 / items), rel=0.05)
+
+
 def test_nothing_given_scores_nothing():
     """The all-zeros baseline has no hit among its best labels: it claims none."""
     figures = measure_decided(TRUTH, Predictions(np.zeros((4, 3)), np.zeros((4, 3), np.bool_)))
