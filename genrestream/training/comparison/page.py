@@ -1,8 +1,10 @@
 """The comparison as one HTML file that needs nothing else, made to be looked at."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -29,14 +31,18 @@ class Section:
     leads: Sequence[tuple[int, Gate]]
     """Our head beside a recipe, with the seed."""
     pages: Sequence[tuple[str, str]]
-    """A system with its seed, and where its own page lies."""
+    """A system with its seed, and the way from the comparison to its own page."""
     plot: Markup | None
 
 
-def comparison_page(results: Sequence[Result], scaled: Mapping[str, str]) -> bytes:
-    """The page of all contests as UTF-8; `scaled` says of each recipe what was scaled down."""
+def comparison_page(results: Sequence[Result], scaled: Mapping[str, str], folder: Path) -> bytes:
+    """The page of all contests as UTF-8, for a file in `folder`, from where it leads to each system's own.
+
+    `scaled` says of each recipe what was scaled down.
+    """
     rows = rows_of(results)
-    sections = [_section(name, results, rows) for name in dict.fromkeys(each.contest for each in results)]
+    names = dict.fromkeys(each.contest for each in results)
+    sections = [_section(name, results, rows, folder) for name in names]
     compared = [row for row in rows if row.entry.figures and row.entry.inference_ms is not None]
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -59,7 +65,7 @@ def comparison_page(results: Sequence[Result], scaled: Mapping[str, str]) -> byt
     return page.encode("utf-8", "replace")
 
 
-def _section(name: str, results: Sequence[Result], rows: Sequence[Row]) -> Section:
+def _section(name: str, results: Sequence[Result], rows: Sequence[Row], folder: Path) -> Section:
     mine = [result for result in results if result.contest == name]
     lines = [row for row in rows if row.contest == name]
     shown = [row for row in lines if row.entry.figures is not None]
@@ -68,7 +74,7 @@ def _section(name: str, results: Sequence[Result], rows: Sequence[Row]) -> Secti
         rows=lines,
         leads=[(result.seed, gate) for result in mine for gate in result.leads],
         pages=[
-            (f"{system}, seed {result.seed}", page)
+            (f"{system}, seed {result.seed}", quote(os.path.relpath(page, folder)))
             for result in mine
             for system, page in result.pages.items()
         ],

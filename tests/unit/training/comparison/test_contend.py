@@ -1,10 +1,12 @@
 """A contest in small: our head and an earlier system on the same split, one that collapses, and the page."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 import yaml
@@ -152,12 +154,13 @@ def test_other_code_or_another_device_keeps_nothing(contest, settings, monkeypat
     assert settings.encoders != encoders
 
 
-def test_the_page_needs_nothing_else(result):
+def test_the_page_needs_nothing_else(result, settings):
     """Every line, the reason of the failed one escaped, a plot a contest and the one of costs, no address."""
     entries = tuple(
         entry.model_copy(update={"note": "<b>it</b>"}) if entry.note else entry for entry in result.entries
     )
-    page = comparison_page([result.model_copy(update={"entries": entries})], {"learns": "a & b"}).decode()
+    shown = [result.model_copy(update={"entries": entries})]
+    page = comparison_page(shown, {"learns": "a & b"}, settings.work).decode()
     assert page.count("<svg") == 2
     assert "&lt;b&gt;it&lt;/b&gt;" in page
     assert "a &amp; b" in page
@@ -166,6 +169,10 @@ def test_the_page_needs_nothing_else(result):
             assert f"<td>{entry.figures.items}</td>" in page
             assert f"<td>{entry.figures.top5:.3f}</td>" in page
     assert "://" not in page.replace("http://www.w3.org/1999/xlink", "")
+    ways = [way for way in re.findall(r'<a href="([^"]+)"', page) if not way.startswith("#")]
+    assert {(settings.work / unquote(way)).resolve() for way in ways} == {
+        Path(own).resolve() for own in result.pages.values()
+    }
 
 
 def test_results_are_json(result, settings):
