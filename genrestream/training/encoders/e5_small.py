@@ -1,7 +1,7 @@
 """E5-small-v2 (Wang et al. 2022, arXiv:2212.03533; MIT), from a jar of Maven Central.
 
-It learnt from pairs of texts of the web before others learnt from paraphrases, and genres are nearer to what
-it tells apart: of podcasts, top-1 is two points above all-MiniLM-L6-v2's, at twice the cost.
+It learnt from pairs of texts of the web, such as a title and what stands below it. Of podcasts, top-1 is two
+points above all-MiniLM-L6-v2's, at twice the cost; `docs/encoders.md` has the figures.
 """
 
 import json
@@ -35,7 +35,7 @@ MAX_TOKENS = 256
 SOURCE = f"{E5_SMALL.artifact} {E5_SMALL.version} of Maven Central (intfloat/e5-small-v2)"
 LICENCE = "MIT"
 
-# Pairs that say the same in other words; the model was trained for just this.
+# Pairs that say the same in other words: any encoder of sentences finds them.
 PARAPHRASES = (
     ("An evening of live jazz with a piano trio.", "Three musicians play swing and improvisation tonight."),
     (
@@ -56,8 +56,8 @@ def build(examples: Examples, progress: Progress) -> Draft:
         EncoderError: the jar is missing or is not the known one.
     """
     progress("read the weights", 0, 1)
-    graph, _ = jar_files(E5_SMALL, GRAPH, TOKENIZER)
-    encoder, tokenizer = load()
+    graph, tokenizer_file = jar_files(E5_SMALL, GRAPH, TOKENIZER)
+    encoder, tokenizer = _encoder(graph, tokenizer_file)
     checks = (
         Check("difference from the published graph", _difference(encoder, tokenizer, graph), at_most=1e-3),
         Check("paraphrases found", paraphrases_found(encoder, tokenizer), at_least=1.0),
@@ -81,8 +81,11 @@ def load() -> tuple[SentenceEncoder, bytes]:
     Raises:
         EncoderError: the jar is missing or is not the known one.
     """
-    graph, tokenizer = jar_files(E5_SMALL, GRAPH, TOKENIZER)
-    settings = json.loads(tokenizer)
+    return _encoder(*jar_files(E5_SMALL, GRAPH, TOKENIZER))
+
+
+def _encoder(graph: bytes, tokenizer_file: bytes) -> tuple[SentenceEncoder, bytes]:
+    settings = json.loads(tokenizer_file)
     settings["truncation"] = settings["padding"] = None
     pad_id = settings["model"]["vocab"]["[PAD]"]
     encoder = SentenceEncoder(bert_from_onnx(graph, HEADS), pad_id, token_types=True)
