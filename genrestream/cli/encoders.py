@@ -4,7 +4,6 @@
 """
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -15,19 +14,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
 from genrestream.cli import fine_tune
 from genrestream.cli.errors import CommandError
+from genrestream.cli.progress import progress_bar, reporter
 from genrestream.repository import Repository, RepositoryError
 from genrestream.schemas import Modality
 from genrestream.training.errors import TrainingError
@@ -211,31 +202,14 @@ def _build_all(builders: "Sequence[Builder]", models: Path, examples: "Examples"
     from genrestream.training.encoders.build import build_encoder  # noqa: PLC0415 - see above
 
     built = []
-    with _progress_bar() as bar:
+    with progress_bar() as bar:
         for number, builder in enumerate(builders, start=1):
-            prefix = f"encoder {number} of {len(builders)}"
-            task = bar.add_task(prefix, total=1)
-
-            def report(
-                what: str, done: int, total: int, *, task: TaskID = task, prefix: str = prefix
-            ) -> None:
-                bar.update(task, description=f"{prefix}: {what}", completed=done, total=total)
-
-            built.append(build_encoder(builder, models, examples, report))
-            bar.update(task, description=f"{prefix}: {built[-1].record.model}")
+            built.append(
+                build_encoder(
+                    builder, models, examples, reporter(bar, f"encoder {number} of {len(builders)}:")
+                )
+            )
     return built
-
-
-def _progress_bar() -> Progress:
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
-    )
 
 
 def _note(text: str) -> None:

@@ -3,12 +3,12 @@
 `python -m genrestream.training.encoders.jars` fetches what is missing.
 """
 
-import hashlib
 import sys
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
 from genrestream.maven import Jar, MavenError, fetch
+from genrestream.repository.checksums import file_sha256
 from genrestream.tools import tools_dir
 from genrestream.training.encoders.draft import EncoderError
 
@@ -31,10 +31,9 @@ def jar_files(jar: Jar, *names: str) -> list[bytes]:
         EncoderError: the jar has not been fetched, or has other contents.
     """
     path = _path(jar)
-    if not path.is_file():
+    if not is_fetched(jar):
         raise EncoderError(f"{path.name} has not been fetched: make setup-training, or {FETCH}")
-    with path.open("rb") as data:
-        found = hashlib.file_digest(data, "sha256").hexdigest()
+    found = file_sha256(path)
     if found != jar.sha256:
         raise EncoderError(f"{path} has SHA-256 {found[:12]}..., expected {jar.sha256[:12]}...: {FETCH}")
     try:
