@@ -21,7 +21,7 @@ from rich.table import Table
 
 from genrestream.schemas import Kind, Modality
 from genrestream.training.baselines import prior_only
-from genrestream.training.fit import FitSettings
+from genrestream.training.fit_loop import FitSettings
 from genrestream.training.metrics import mean_average_precision, micro_f1, top_k_hits
 from genrestream.training.prepare import labelled
 from genrestream.training.recipes.branches import branch_features

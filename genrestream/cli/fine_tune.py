@@ -108,7 +108,7 @@ def fine_tune(
     with one_line_errors():
         from genrestream.training.fine_tune.tune import TuneRequest  # noqa: PLC0415 - imports torch
         from genrestream.training.fine_tune.tune import fine_tune as tune_encoder  # noqa: PLC0415
-        from genrestream.training.fit import FitSettings  # noqa: PLC0415
+        from genrestream.training.fit_loop import FitSettings  # noqa: PLC0415
         from genrestream.training.processes import joined  # noqa: PLC0415
         from genrestream.training.request import TrainRequest  # noqa: PLC0415
 

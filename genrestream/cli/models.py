@@ -11,7 +11,6 @@ from rich.console import Console
 
 from genrestream.cli import releasing, starter
 from genrestream.cli.device import Device, device_of
-from genrestream.cli.errors import CommandError
 from genrestream.cli.figures import figures_table, sets_table
 from genrestream.cli.one_line import one_line_errors
 from genrestream.cli.progress import progress_bar, reporter
@@ -117,12 +116,13 @@ def train(
     Items are split by group, and groups that share a near-duplicate stay together. Embeddings are computed
     once and kept. A head that collapsed is an error, and nothing is written then.
 
-    `torchrun --nproc-per-node 2 -m genrestream train ... --recipe NAME` trains a recipe in two processes,
-    which share each batch.
+    Started by torchrun, several processes or machines each compute a share of the embeddings; of a recipe's
+    training they share each batch.
     """
     with one_line_errors(), recording(runs if launched().first else None) as run:
-        from genrestream.training.fit import FitSettings  # noqa: PLC0415 - imports torch
+        from genrestream.training.fit_loop import FitSettings  # noqa: PLC0415 - imports torch
         from genrestream.training.losses import LossName  # noqa: PLC0415
+        from genrestream.training.processes import joined  # noqa: PLC0415
         from genrestream.training.request import TrainRequest  # noqa: PLC0415
         from genrestream.training.thresholds import Aim  # noqa: PLC0415
         from genrestream.training.train import train as train_head  # noqa: PLC0415
@@ -147,12 +147,8 @@ def train(
         )
         run.asked(request, recipe)
         if recipe is None:
-            if launched().count > 1:
-                raise CommandError(
-                    "one process trains this head, on embeddings that all cores compute: torchrun is for "
-                    "`train --recipe` and `encoders fine-tune`"
-                )
-            with progress_bar() as bar:
+            # Embeddings are computed and handed over on the CPU.
+            with joined("cpu"), progress_bar(shown=launched().first) as bar:
                 trained = train_head(request, reporter(bar))
         else:
             trained = _train_recipe(request, recipe)

@@ -9,6 +9,7 @@ from typing import TypeVar
 from pebble import ProcessPool
 
 from genrestream.training.encode_chunk import start_process
+from genrestream.training.launch import launched
 
 CHUNK_ITEMS = 16
 CHUNK_DEADLINE_S = 300.0
@@ -26,10 +27,14 @@ def through_pool(
     schedule: Callable[[ProcessPool, Sequence[Item]], Pending],
     finish: Callable[[ProcessPool, Pending], Result],
 ) -> Iterator[Result]:
-    """What `finish` makes of each chunk that `schedule` gave to the pool, a process for each core."""
+    """What `finish` makes of each chunk that `schedule` gave to the pool, a process for each core.
+
+    Processes that torchrun started on one machine share its cores.
+    """
     if not items:
         return
-    processes = min(len(os.sched_getaffinity(0)), MAX_PROCESSES, -(-len(items) // CHUNK_ITEMS))
+    cores = max(1, len(os.sched_getaffinity(0)) // launched().local_count)
+    processes = min(cores, MAX_PROCESSES, -(-len(items) // CHUNK_ITEMS))
     context = multiprocessing.get_context("forkserver")
     # One server forks the processes of all pools: it loads what the largest of them needs.
     context.set_forkserver_preload([start_process.__module__])

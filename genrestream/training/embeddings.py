@@ -63,9 +63,7 @@ def embed(
     done = computed = unreadable = 0
     with ExitStack() as stack:
         stores = {
-            encoder.record.modality: stack.enter_context(
-                VectorStore(store / store_name(encoder, max_text_chars), encoder.record.embedding_dim)
-            )
+            encoder.record.modality: stack.enter_context(open_store(store, encoder, max_text_chars))
             for encoder in encoders
         }
         for chunk, hashes, encoded in encoded_chunks(examples, task, stores):
@@ -94,6 +92,11 @@ def embed(
     kept = terms.rows(hashed.vocabulary_size) if terms is not None and hashed is not None else None
     views = {encoder.record.modality: encoder.record.views for encoder in encoders if encoder.record.views}
     return EmbeddedItems(HeadRows(embeddings, kept, presence, views=views), computed, unreadable)
+
+
+def open_store(store: Path, encoder: Encoder, max_text_chars: int) -> VectorStore:
+    """Where an encoder's embeddings are kept; raises TrainingError when it cannot be opened."""
+    return VectorStore(store / store_name(encoder, max_text_chars), encoder.record.embedding_dim)
 
 
 def store_name(encoder: Encoder, max_text_chars: int) -> str:

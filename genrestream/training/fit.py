@@ -1,74 +1,26 @@
-"""The training loop of the branches. Each has a loss of its own, so a loud one cannot silence another.
+"""Which branches are trained on which items.
 
 `cross_fit` says what branches make of items that they never saw, and how long to train; `fit_branches`
 then trains those that are served on all of them. Legend: n items, k branches, l labels.
 """
 
 import copy
-import os
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from genrestream.schemas.items import Modality
 from genrestream.training.device import one_thread
 from genrestream.training.disk_arrays import zeros_on_disk
-from genrestream.training.errors import TrainingError
-from genrestream.training.head_rows import ROWS_AT_ONCE, HeadRows, mean_and_deviation
-from genrestream.training.heads import (
-    TERMS,
-    Branches,
-    EmbeddingBranch,
-    Terms,
-    TermsBranch,
-    branch_of,
-    modality_of,
-    prior_logits,
-)
-from genrestream.training.losses import Loss, LossName, make_loss
-
-BIAS_RATE = 0.025
-"""The biases' share of the rate: a bias feels every item with weight 1, a weight with its small input."""
+from genrestream.training.fit_loop import FitSettings, begin, branch_logits, fit_for, fit_to_best, in_batches
+from genrestream.training.head_rows import ROWS_AT_ONCE, HeadRows
+from genrestream.training.heads import Branches
+from genrestream.training.side_by_side import Report, side_by_side
 
 Progress = Callable[[int, int], None]
 """Called with epochs done and epochs at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class FitSettings:
-    """Bounds and steps of the training."""
-
-    epochs: int = 16
-    """At most; the learning rates rise and fall over so many, and training stops early."""
-    patience_epochs: int = 3
-    """A branch that did not improve on the part left out for so long is done."""
-    batch_items: int = 64
-    rate: float = 4.0
-    """Of plain descent with momentum: Adam gives a rare term steps as large as a common one's, which cost
-    a sixth of the mean average precision on podcasts. All branches' inputs have length 1."""
-    terms_inverse_decay: float = 10.0
-    """scikit-learn's C: the decay is 1 / (C x items)."""
-    embedding_inverse_decay: float = 2.0
-    loss: LossName = LossName.BCE
-    device: str = "cpu"
-    seed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Lesson:
-    """What is taught, and how."""
-
-    rows: HeadRows
-    targets: NDArray[np.bool_]
-    """[all, l]"""
-    loss: Loss
-    settings: FitSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,40 +58,22 @@ def cross_fit(
     Raises:
         TrainingError: the loss is no number.
     """
-    count = int(parts.max()) + 1
-    lesson = _Lesson(rows, targets, make_loss(settings.loss, targets[which]), settings)
-    prototype = _new_branches(rows, targets, which)
+    lesson, prototype = begin(rows, targets, which, settings)
     held_out = zeros_on_disk((len(which), len(prototype.names), targets.shape[1]), np.float32)
     held_out_read = None if rows.read is None else zeros_on_disk(held_out.shape, np.float32)
-    epochs_done = [0] * count
-    stopped = threading.Event()
 
-    def fit_one(part: int) -> dict[str, list[float]]:
+    def fit_one(part: int, report: Report) -> dict[str, list[float]]:
         branches = copy.deepcopy(prototype).to(settings.device)
-
-        def report(epoch: int) -> None:
-            if stopped.is_set():
-                raise TrainingError("another part of the training failed")
-            epochs_done[part] = epoch
-            progress(sum(epochs_done), count * settings.epochs)
-
         left_out = which[parts == part]
-        curves = _fit_part(branches, lesson, which[parts != part], left_out, report)
-        for some in _in_batches(np.flatnonzero(parts == part), ROWS_AT_ONCE):
+        curves = fit_to_best(branches, lesson, which[parts != part], left_out, report)
+        for some in in_batches(np.flatnonzero(parts == part), ROWS_AT_ONCE):
             held_out[some] = branch_logits(branches, rows, which[some], settings)
             if rows.read is not None and held_out_read is not None:
                 held_out_read[some] = branch_logits(branches, rows.read, which[some], settings)
         return curves
 
-    side_by_side = 1 if settings.device != "cpu" else min(count, len(os.sched_getaffinity(0)))
-    # One thread a part: the steps are too small to be shared by threads, which would wait for each other.
-    with one_thread(), ThreadPoolExecutor(side_by_side) as pool:
-        try:
-            curves = list(pool.map(fit_one, range(count)))
-        except BaseException:
-            # Ctrl-C, too, must not wait for threads that train on.
-            stopped.set()
-            raise
+    count = int(parts.max()) + 1
+    curves = side_by_side(fit_one, count, settings.epochs, settings.device, progress)
     return CrossFit(prototype.names, held_out, curves, held_out_read)
 
 
@@ -151,26 +85,22 @@ def fit_branches(
     settings: FitSettings,
     progress: Progress = lambda done, total: None,
 ) -> Branches:
-    """Branches trained on all the rows `which`, each for its number of `epochs`.
+    """Branches trained on all the rows `which`, each for its number of `epochs`: the mean of several such.
+
+    They are linear, so the mean of their weights gives the mean of their logits: serving pays for one.
 
     Raises:
         TrainingError: the loss is no number.
     """
-    lesson = _Lesson(rows, targets, make_loss(settings.loss, targets[which]), settings)
-    branches = _new_branches(rows, targets, which).to(settings.device)
-    done = {}
-    with one_thread():
-        for epoch in _epochs(branches, lesson, which):
-            for name in branches.names:
-                if epoch == epochs[name]:
-                    done[name] = copy.deepcopy(branches.by_name[name].state_dict())
-            progress(epoch, settings.epochs)
-            if len(done) == len(branches.names):
-                break
-    for name in branches.names:
-        branches.by_name[name].load_state_dict(done[name])
-    progress(settings.epochs, settings.epochs)
-    return branches.cpu().eval()
+    lesson, prototype = begin(rows, targets, which, settings)
+
+    def fit_one(number: int, report: Report) -> Branches:
+        branches = copy.deepcopy(prototype).to(settings.device)
+        fit_for(branches, lesson, which, epochs, np.random.default_rng([settings.seed, number]), report)
+        return branches.cpu()
+
+    fits = side_by_side(fit_one, settings.averaged, settings.epochs, settings.device, progress)
+    return _mean(fits).eval()
 
 
 def fit_stopping(
@@ -186,157 +116,16 @@ def fit_stopping(
     Raises:
         TrainingError: the loss is no number.
     """
-    lesson = _Lesson(rows, targets, make_loss(settings.loss, targets[which]), settings)
-    branches = _new_branches(rows, targets, which).to(settings.device)
+    lesson, branches = begin(rows, targets, which, settings)
+    branches.to(settings.device)
     with one_thread():
-        _fit_part(branches, lesson, which, stop_on, lambda epoch: progress(epoch, settings.epochs))
+        fit_to_best(branches, lesson, which, stop_on, lambda epoch: progress(epoch, settings.epochs))
     return branches.cpu().eval()
 
 
-def branch_logits(
-    branches: Branches, rows: HeadRows, which: NDArray[np.int64], settings: FitSettings
-) -> NDArray[np.float32]:
-    """The branches' logits for some rows, float32 [len(which), k, l]."""
-    device = next(branches.parameters()).device
-    branches.eval()
+def _mean(fits: Sequence[Branches]) -> Branches:
+    """The first, with the mean of all their weights and biases."""
     with torch.no_grad():
-        parts = [
-            branches(*_inputs(rows, batch, str(device))).cpu().numpy()
-            for batch in _in_batches(which, settings.batch_items)
-        ]
-    return np.concatenate(parts) if parts else np.zeros((0, len(branches.names), 0), np.float32)
-
-
-def _fit_part(
-    branches: Branches,
-    lesson: _Lesson,
-    train: NDArray[np.int64],
-    left_out: NDArray[np.int64],
-    report: Callable[[int], None],
-) -> dict[str, list[float]]:
-    """Train in place; each branch ends as it was at its best epoch."""
-    curves: dict[str, list[float]] = {name: [] for name in branches.names}
-    best = {name: copy.deepcopy(branches.by_name[name].state_dict()) for name in branches.names}
-    for epoch in _epochs(branches, lesson, train):
-        measured = _mean_losses(branches, lesson, left_out)
-        for name, value in zip(branches.names, measured, strict=True):
-            if value < min(curves[name], default=float("inf")):
-                best[name] = copy.deepcopy(branches.by_name[name].state_dict())
-            curves[name].append(value)
-        report(epoch)
-        if all(_is_over(curve, lesson.settings.patience_epochs) for curve in curves.values()):
-            break
-    for name in branches.names:
-        branches.by_name[name].load_state_dict(best[name])
-    report(lesson.settings.epochs)
-    return curves
-
-
-def _epochs(branches: Branches, lesson: _Lesson, train: NDArray[np.int64]) -> Iterator[int]:
-    """Train in place; the number of each epoch that is done, from 1."""
-    settings = lesson.settings
-    rng = np.random.default_rng(settings.seed)
-    optimiser = _optimiser(branches, len(train), settings)
-    schedule = _rise_and_fall(optimiser, settings.epochs * -(-len(train) // settings.batch_items))
-    for epoch in range(1, settings.epochs + 1):
-        branches.train()
-        for batch in _in_batches(rng.permutation(train), settings.batch_items):
-            loss = _branch_losses(branches, lesson, batch).sum()
-            if not torch.isfinite(loss):
-                raise TrainingError(f"the loss is {loss.item()} in epoch {epoch}: check the embeddings")
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            schedule.step()
-        yield epoch
-
-
-def _is_over(curve: list[float], patience: int) -> bool:
-    return len(curve) - 1 - int(np.argmin(curve)) >= patience
-
-
-def _branch_losses(branches: Branches, lesson: _Lesson, batch: NDArray[np.int64]) -> Tensor:
-    """The loss of each branch, a mean over the items that have its modality, float32 [k]."""
-    device = lesson.settings.device
-    logits = branches(*_inputs(lesson.rows, batch, device))
-    wanted = torch.from_numpy(lesson.targets[batch].astype(np.float32)).to(device)
-    mask = torch.from_numpy(_speaks(branches, lesson.rows, batch)).to(device)
-    losses = lesson.loss(logits, wanted[:, None, :]).sum(dim=2)
-    return (losses * mask).sum(dim=0) / mask.sum(dim=0).clamp_min(1.0)
-
-
-def _mean_losses(branches: Branches, lesson: _Lesson, which: NDArray[np.int64]) -> list[float]:
-    branches.eval()
-    sums = torch.zeros(len(branches.names))
-    counts = torch.zeros(len(branches.names))
-    with torch.no_grad():
-        for batch in _in_batches(which, lesson.settings.batch_items):
-            spoken = torch.from_numpy(_speaks(branches, lesson.rows, batch)).sum(dim=0)
-            sums += _branch_losses(branches, lesson, batch).cpu() * spoken
-            counts += spoken
-    means: list[float] = (sums / counts.clamp_min(1.0)).tolist()
-    return means
-
-
-def _speaks(branches: Branches, rows: HeadRows, batch: NDArray[np.int64]) -> NDArray[np.float32]:
-    """1.0 where the item has the branch's modality, float32 [b, k]."""
-    columns = [rows.has(modality_of(name))[batch] for name in branches.names]
-    return np.stack(columns, axis=1).astype(np.float32)
-
-
-def _inputs(
-    rows: HeadRows, batch: NDArray[np.int64], device: str
-) -> tuple[dict[Modality, Tensor], Terms | None]:
-    embeddings = {
-        modality: torch.from_numpy(np.ascontiguousarray(array[batch])).to(device)
-        for modality, array in rows.embeddings.items()
-    }
-    if rows.terms is None:
-        return embeddings, None
-    ids, weights, starts = (torch.from_numpy(array).to(device) for array in rows.terms.flat(batch))
-    return embeddings, (ids, weights, starts)
-
-
-def _in_batches(which: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
-    return (which[start : start + size] for start in range(0, len(which), size))
-
-
-def _new_branches(rows: HeadRows, targets: NDArray[np.bool_], train: NDArray[np.int64]) -> Branches:
-    """Branches that say the labels' prior of everything."""
-    prior = prior_logits(targets[train])
-    branches: dict[str, nn.Module] = {}
-    if rows.terms is not None:
-        frequency = rows.terms.document_frequency(train)
-        # Smoothed as in scikit-learn's TfidfTransformer; a term of one item alone teaches nothing.
-        idf = np.log((1 + len(train)) / (1 + frequency)) + 1.0
-        branches[TERMS] = TermsBranch(np.where(frequency > 1, idf, 0.0).astype(np.float32), prior)
-    for modality, array in rows.embeddings.items():
-        moments = mean_and_deviation(array, train[rows.has(modality)[train]])
-        if modality not in rows.views:
-            branches[modality] = EmbeddingBranch(*moments, prior)
-        for view in rows.views.get(modality, ()):
-            its = slice(view.start, view.stop)
-            branches[branch_of(modality, view.name)] = EmbeddingBranch(*moments, prior, its)
-    return Branches(branches)
-
-
-def _optimiser(branches: Branches, items: int, settings: FitSettings) -> torch.optim.Optimizer:
-    groups: list[dict[str, object]] = []
-    for branch in branches.children_in_order():
-        terms = isinstance(branch, TermsBranch)
-        inverse = settings.terms_inverse_decay if terms else settings.embedding_inverse_decay
-        groups += [
-            {"params": [branch.weight], "weight_decay": 1.0 / (inverse * items)},
-            {"params": [branch.bias], "lr": settings.rate * BIAS_RATE},
-        ]
-    return torch.optim.SGD(groups, lr=settings.rate, momentum=0.9, nesterov=True)
-
-
-def _rise_and_fall(optimiser: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
-    """One cycle (Smith & Topin 2017, arXiv:1708.07120): up over the first tenth, down by a cosine."""
-    # With fewer than two steps upwards the cycle divides by zero.
-    upwards = max(0.1, 2.0 / (steps + 1))
-    rates = [group["lr"] for group in optimiser.param_groups]
-    return torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=rates, total_steps=steps + 1, pct_start=upwards, cycle_momentum=False
-    )
+        for mean, *each in zip(*(branches.parameters() for branches in fits), strict=True):
+            mean.copy_(torch.stack([mean, *each]).mean(dim=0))
+    return fits[0]

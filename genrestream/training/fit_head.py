@@ -16,7 +16,8 @@ from genrestream.schemas.items import Modality
 from genrestream.training.calibrate import calibrate
 from genrestream.training.disk_arrays import zeros_on_disk
 from genrestream.training.export import round_tables
-from genrestream.training.fit import FitSettings, Progress, branch_logits, fit_branches
+from genrestream.training.fit import Progress, fit_branches
+from genrestream.training.fit_loop import FitSettings, branch_logits
 from genrestream.training.fuse import fit_gate
 from genrestream.training.head_rows import HeadRows
 from genrestream.training.heads import TERMS, FusedHead, Gate
@@ -87,7 +88,7 @@ def fit_head(
     parts = assign_groups(targets[learnt], [groups[row] for row in learnt], shares, settings.seed)
     rounds = CROSS_FIT_PARTS * settings.epochs
     rounds *= 1 if settings.loss is LossName.BCE else 2
-    total = rounds + settings.epochs
+    total = rounds + settings.averaged * settings.epochs
     trial = try_loss(
         rows, targets, learnt, parts, train, groups, settings, lambda done, _: progress(done, total)
     )

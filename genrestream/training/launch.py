@@ -14,6 +14,8 @@ class Launch:
     count: int = 1
     local_rank: int = 0
     """Among those on this machine."""
+    local_count: int = 1
+    """How many those are."""
 
     @property
     def first(self) -> bool:
@@ -30,7 +32,9 @@ def launched() -> Launch:
     if "RANK" not in os.environ:
         return Launch()
     count = _number("WORLD_SIZE", 1)
-    return Launch(_number("RANK", 0), count, _number("LOCAL_RANK", 0)) if count > 1 else Launch()
+    if count == 1:
+        return Launch()
+    return Launch(_number("RANK", 0), count, _number("LOCAL_RANK", 0), max(1, _number("LOCAL_WORLD_SIZE", 1)))
 
 
 def _number(variable: str, default: int) -> int:

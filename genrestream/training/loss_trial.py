@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from genrestream.schemas.releases import Gate, GateFigure
-from genrestream.training.fit import CrossFit, FitSettings, Progress, cross_fit
+from genrestream.training.fit import CrossFit, Progress, cross_fit
+from genrestream.training.fit_loop import FitSettings
 from genrestream.training.fuse import fit_gate
 from genrestream.training.gates import gates
 from genrestream.training.head_rows import HeadRows

@@ -34,6 +34,7 @@ ITEM_DEADLINE_S = 60.0
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS texts (content BLOB PRIMARY KEY, fields TEXT, seconds REAL) WITHOUT ROWID"
 )
+_INSERT = "INSERT OR IGNORE INTO texts VALUES (?, ?, ?)"
 
 _Read = tuple[tuple[str, ...], float]
 """The fields, and the seconds of a core that they took."""
@@ -87,18 +88,16 @@ def read_picture_texts(
         TrainingError: texts cannot be kept, or there is nothing to read pictures with.
     """
     refuse_unread()
-    # When a text is wanted changes nothing of what is read.
-    digest = hashlib.sha256(spec.model_dump_json(exclude={"when"}).encode()).hexdigest()
     fields: list[tuple[str, ...]] = []
     seconds: list[float] = []
-    with _kept(store / f"picture-texts-{digest[:16]}") as kept:
+    with _kept(store, spec) as kept:
         for hashes, found in through_pool(
             examples,
             lambda pool, chunk: _schedule(pool, chunk, spec, kept),
             lambda pool, pending: _finish(pool, pending, spec),
         ):
             kept.executemany(
-                "INSERT OR IGNORE INTO texts VALUES (?, ?, ?)",
+                _INSERT,
                 [(hashes[row], json.dumps(text), took_s) for row, (text, took_s) in found.items()],
             )
             for picture in hashes:
@@ -164,8 +163,17 @@ def read_chunk(examples: Sequence[Example], spec: PictureTextFeatures) -> list[_
     return found
 
 
+def take_picture_texts(share: Path, spec: PictureTextFeatures, store: Path) -> None:
+    """Add to `store` the texts that another one, `share`, holds; raises TrainingError as above."""
+    with _kept(share, spec) as theirs, _kept(store, spec) as ours:
+        ours.executemany(_INSERT, theirs.execute("SELECT content, fields, seconds FROM texts"))
+
+
 @contextmanager
-def _kept(directory: Path) -> Iterator[sqlite3.Connection]:
+def _kept(store: Path, spec: PictureTextFeatures) -> Iterator[sqlite3.Connection]:
+    # When a text is wanted changes nothing of what is read.
+    digest = hashlib.sha256(spec.model_dump_json(exclude={"when"}).encode()).hexdigest()
+    directory = store / f"picture-texts-{digest[:16]}"
     try:
         directory.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(

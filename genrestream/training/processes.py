@@ -1,7 +1,7 @@
 """Training by several processes, as `torchrun` starts them: each computes its share of every batch.
 
-One process alone is the rule, and then nothing here does anything. Features need no sharing out: the store
-lets in one process at a time, the first makes them, and the others find them made.
+One process alone is the rule, and then nothing here does anything. A recipe's features are not shared out:
+the store lets in one process at a time, the first makes them, and the others find them made.
 """
 
 import warnings
@@ -104,6 +104,11 @@ def joined(device: str) -> Iterator[None]:
         yield
     finally:
         _part()
+
+
+def wait_for_all() -> None:
+    """Until every process that this one joined has come here."""
+    distributed.barrier()
 
 
 def leave_to_first() -> None:

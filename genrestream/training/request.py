@@ -7,7 +7,7 @@ from pathlib import Path
 from genrestream.schemas.items import Kind
 from genrestream.schemas.taxonomy import AS_GIVEN
 from genrestream.training.encoder_choice import AUTO
-from genrestream.training.fit import FitSettings
+from genrestream.training.fit_loop import FitSettings
 from genrestream.training.thresholds import Aim
 
 Progress = Callable[[str, int, int], None]

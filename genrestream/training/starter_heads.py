@@ -7,7 +7,7 @@ from pathlib import Path
 from genrestream.repository import Repository
 from genrestream.schemas.items import Kind
 from genrestream.schemas.releases import Release
-from genrestream.training.fit import FitSettings
+from genrestream.training.fit_loop import FitSettings
 from genrestream.training.release import Offline, release
 from genrestream.training.request import Progress, TrainRequest
 from genrestream.training.train import Trained, train

@@ -25,6 +25,7 @@ from genrestream.training.outcome import Outcome
 from genrestream.training.prepare import Prepared, prepare
 from genrestream.training.request import Progress, TrainRequest
 from genrestream.training.rivals import measure_gates
+from genrestream.training.shares import share_out
 from genrestream.training.split import Fold, Split
 from genrestream.training.thresholds import Aim, choose_thresholds, lowered_for_unused
 from genrestream.training.watch import Watch
@@ -55,6 +56,8 @@ class Trained:
 def train(request: TrainRequest, progress: Progress = lambda step, done, total: None) -> Trained:
     """A candidate in the repository, better than the labels' frequencies.
 
+    Of several processes that joined each computes its share of the embeddings, and only the first returns.
+
     Raises:
         TrainingError: the sets or encoders cannot be used, or the head collapsed; nothing is written then.
         RepositoryError, TaxonomyError, FeatureSetupError: as their modules say.
@@ -64,6 +67,7 @@ def train(request: TrainRequest, progress: Progress = lambda step, done, total: 
     targets, split, features = prepared.targets, prepared.split, prepared.features
     watch.lap("prepare")
 
+    share_out(prepared.catalogue.examples, prepared.encoders, features, request.store, progress)
     embedded = head_inputs_of(
         prepared.catalogue.examples, prepared.encoders, features, request.store, progress
     )

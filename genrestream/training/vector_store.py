@@ -8,7 +8,7 @@ a kill leaves without an entry is cut off when the store is opened. Legend: n it
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from genrestream.training.errors import TrainingError
+
+ROWS_AT_ONCE = 4_096
 
 _TABLE = "CREATE TABLE IF NOT EXISTS rows (content BLOB PRIMARY KEY, row INTEGER NOT NULL) WITHOUT ROWID"
 
@@ -90,6 +92,13 @@ class VectorStore:
         except sqlite3.Error as error:
             raise TrainingError(f"cannot keep embeddings: {error}") from error
         self._count += len(new)
+
+    def blocks(self) -> Iterator[tuple[list[bytes], NDArray[Any]]]:
+        """Contents and their vectors [rows, d], in the order in which they were kept, some at a time."""
+        kept = self.mapped()
+        rows = self._index.execute("SELECT content, row FROM rows ORDER BY row")
+        while some := rows.fetchmany(ROWS_AT_ONCE):
+            yield [content for content, _ in some], kept[[row for _, row in some]]
 
     def places(self, hashes: Sequence[bytes | None]) -> NDArray[np.int64]:
         """The row of each content in `mapped`, int64 [n]; -1 where there is None or nothing kept."""

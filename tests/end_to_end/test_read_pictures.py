@@ -23,7 +23,7 @@ pytest.importorskip("torch")
 pytest.importorskip(PICTURE_READER)
 pytestmark = [pytest.mark.stack, pytest.mark.training]
 
-from genrestream.training.fit import FitSettings  # noqa: E402
+from genrestream.training.fit_loop import FitSettings  # noqa: E402
 from genrestream.training.request import TrainRequest  # noqa: E402
 from genrestream.training.train import train  # noqa: E402
 

@@ -19,7 +19,7 @@ from genrestream.training.comparison.entries import (
 )
 from genrestream.training.comparison.results import Result, fingerprint, read_result, write_result
 from genrestream.training.errors import TrainingError
-from genrestream.training.fit import FitSettings
+from genrestream.training.fit_loop import FitSettings
 from genrestream.training.recipes.spec import RecipeSpec, load_recipe
 from genrestream.training.recipes.train import TrainedRecipe, train_recipe
 from genrestream.training.record import SPLIT

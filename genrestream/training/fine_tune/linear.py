@@ -11,7 +11,8 @@ import torch
 
 from genrestream.training.errors import TrainingError
 from genrestream.training.fine_tune.items import TuneItems
-from genrestream.training.fit import FitSettings, branch_logits, fit_stopping
+from genrestream.training.fit import fit_stopping
+from genrestream.training.fit_loop import FitSettings, branch_logits
 from genrestream.training.head_rows import HeadRows
 from genrestream.training.heads import EmbeddingBranch
 from genrestream.training.metrics import mean_average_precision, top_k_hits

@@ -13,8 +13,8 @@ pytestmark = pytest.mark.training
 
 from genrestream.training.beside_branches import BesideBranches, beside_branches  # noqa: E402
 from genrestream.training.evaluate import Slice, predict_slices  # noqa: E402
-from genrestream.training.fit import FitSettings  # noqa: E402
 from genrestream.training.fit_head import FittedHead, fit_head  # noqa: E402
+from genrestream.training.fit_loop import FitSettings  # noqa: E402
 from genrestream.training.heads import modality_of, subset_number  # noqa: E402
 from genrestream.training.metrics import Predictions, decide, mean_average_precision  # noqa: E402
 from genrestream.training.split import Fold, split_by_group  # noqa: E402

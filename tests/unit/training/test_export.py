@@ -18,7 +18,8 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.training
 
 from genrestream.training.export import check_parity, export_head, round_tables  # noqa: E402
-from genrestream.training.fit import FitSettings, branch_logits, cross_fit, fit_branches  # noqa: E402
+from genrestream.training.fit import cross_fit, fit_branches  # noqa: E402
+from genrestream.training.fit_loop import FitSettings, branch_logits  # noqa: E402
 from genrestream.training.fuse import fit_gate  # noqa: E402
 from genrestream.training.golden_rows import golden_inputs  # noqa: E402
 from genrestream.training.heads import TERMS, FusedHead  # noqa: E402

@@ -11,7 +11,8 @@ from tests.unit.training.heads import make_rows
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.training
 
-from genrestream.training.fit import CrossFit, FitSettings, branch_logits, cross_fit, fit_branches  # noqa: E402
+from genrestream.training.fit import CrossFit, cross_fit, fit_branches  # noqa: E402
+from genrestream.training.fit_loop import FitSettings, begin, branch_logits, fit_for  # noqa: E402
 from genrestream.training.metrics import mean_average_precision  # noqa: E402
 from genrestream.training.split import assign_groups  # noqa: E402
 
@@ -80,6 +81,36 @@ def test_the_same_seed_gives_the_same_branches():
     first, again = (fit_branches(rows, targets, everything, EPOCHS, SETTINGS) for _ in range(2))
     for name, value in first.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
+
+
+def test_the_served_branches_are_the_mean_of_several():
+    """Their logits are the mean of those that each order of the items gives."""
+    rows, targets = make_rows(300)
+    everything = np.arange(300)
+    several = FitSettings(epochs=8, seed=3, averaged=3)
+    served = branch_logits(
+        fit_branches(rows, targets, everything, EPOCHS, several), rows, everything, several
+    )
+    each = []
+    for number in range(3):
+        lesson, branches = begin(rows, targets, everything, several)
+        order = np.random.default_rng([several.seed, number])
+        fit_for(branches, lesson, everything, EPOCHS, order, lambda epoch: None)
+        each.append(branch_logits(branches, rows, everything, several))
+    assert np.abs(each[0] - each[1]).max() > 1e-2
+    assert served == pytest.approx(np.mean(each, axis=0), abs=1e-4)
+
+
+def test_progress_counts_all_that_is_averaged():
+    """Epochs done, of those at most, over all of them; the whole at the end."""
+    rows, targets = make_rows(100)
+    heard: list[tuple[int, int]] = []
+    several = FitSettings(epochs=8, averaged=3)
+    fit_branches(
+        rows, targets, np.arange(100), EPOCHS, several, lambda done, total: heard.append((done, total))
+    )
+    assert {total for _, total in heard} == {24}
+    assert heard[-1] == (24, 24)
 
 
 def test_an_absent_modality_teaches_its_branch_nothing():

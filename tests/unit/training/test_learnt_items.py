@@ -22,8 +22,8 @@ import torch  # noqa: E402
 from genrestream.training.calibrate import calibrate  # noqa: E402
 from genrestream.training.catalogue import Example, read_catalogue  # noqa: E402
 from genrestream.training.encode_chunk import Encoder  # noqa: E402
-from genrestream.training.fit import FitSettings  # noqa: E402
 from genrestream.training.fit_head import fit_head  # noqa: E402
+from genrestream.training.fit_loop import FitSettings  # noqa: E402
 from genrestream.training.fuse import fit_gate  # noqa: E402
 from genrestream.training.learnt_items import judges, refuse_learnt, unseen  # noqa: E402
 from genrestream.training.split import Fold, Split, split_by_group  # noqa: E402

@@ -13,8 +13,8 @@ pytestmark = pytest.mark.training
 
 from genrestream.training import gates, losses  # noqa: E402
 from genrestream.training.baselines import terms_alone  # noqa: E402
-from genrestream.training.fit import FitSettings  # noqa: E402
 from genrestream.training.fit_head import fit_head  # noqa: E402
+from genrestream.training.fit_loop import FitSettings  # noqa: E402
 from genrestream.training.loss_trial import try_loss  # noqa: E402
 from genrestream.training.losses import Loss, LossName, make_loss  # noqa: E402
 from genrestream.training.metrics import mean_average_precision  # noqa: E402

@@ -9,16 +9,19 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from genrestream.cli.errors import CommandError
 from genrestream.cli.main import app
 from genrestream.repository import Repository
-from genrestream.schemas import Modality
+from genrestream.schemas import Kind, Modality
+from genrestream.schemas.features import FeatureSpec
 from tests.unit.training.made_set import make_set
+from tests.unit.training.starters import copy_starters
 from tests.unit.training.test_recipes_train import tiny
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.training
 
+from genrestream.training import shares  # noqa: E402
+from genrestream.training.catalogue import read_catalogue  # noqa: E402
 from genrestream.training.errors import TrainingError  # noqa: E402
 from genrestream.training.launch import launched  # noqa: E402
 from genrestream.training.processes import Processes, joined  # noqa: E402
@@ -69,18 +72,47 @@ def test_a_recipe_trained_by_two_is_said_and_written_once(tmp_path):
     assert done.stderr.count("not passed") <= 1
 
 
-def test_what_cannot_be_shared_is_refused(tmp_path, monkeypatch):
-    """A head on frozen encoders is one process's work, and a batch has items for all."""
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setenv("RANK", "1")
-    made = make_set(tmp_path / "shows", 40)
-    with pytest.raises(CommandError, match="torchrun is for"):
-        CliRunner().invoke(
-            app,
-            ["train", str(made), "--kind", "podcast", "--task", "genres"],
-            catch_exceptions=False,
-            standalone_mode=False,
-        )
+def head_of(models: Path, made: Path, store: Path) -> list[str]:
+    """What trains a head of ours on starter encoders."""
+    copy_starters(models)
+    options = ["--kind", "podcast", "--task", "genres", "--models", str(models), "--store", str(store)]
+    return ["train", str(made), *options, "--device", "cpu", "--epochs", "4", "--json"]
+
+
+def vectors_of(store: Path) -> dict[str, int]:
+    """The size of what a store holds, by encoder."""
+    return {file.parent.name: file.stat().st_size for file in store.glob("*/vectors.bin")}
+
+
+def test_embeddings_are_shared_out(tmp_path):
+    """Of two processes each computes half of them, and the first trains the head that one alone trains."""
+    made, store = make_set(tmp_path / "shows", 80), tmp_path / "store"
+    done = torchrun("-m", "genrestream", *head_of(tmp_path / "by-two", made, store))
+    assert done.returncode == 0, done.stderr
+    by_one = CliRunner().invoke(app, head_of(tmp_path / "by-one", made, tmp_path / "own"))
+    assert by_one.exit_code == 0, by_one.stderr
+    for name, value in json.loads(by_one.stdout)["test"].items():
+        assert json.loads(done.stdout)["test"][name] == pytest.approx(value, abs=0.02), name
+    assert len(Repository(tmp_path / "by-two").candidates("podcast-genres")) == 1
+    all_bytes, halves = vectors_of(tmp_path / "own"), vectors_of(store / "shares" / "1-of-2")
+    assert vectors_of(store) == all_bytes
+    assert halves.keys() <= all_bytes.keys()
+    for encoder, bytes_of_half in halves.items():
+        whole = all_bytes[encoder]
+        assert 0.4 * whole < bytes_of_half < 0.6 * whole
+
+
+def test_a_share_that_the_first_process_does_not_see_ends_the_training(tmp_path, monkeypatch):
+    """Machines that have no file system together: one line says what they need."""
+    monkeypatch.setattr(shares, "current", lambda: Processes(0, 2))
+    monkeypatch.setattr(shares, "wait_for_all", lambda: None)
+    catalogue = read_catalogue([make_set(tmp_path / "shows", 4)], Kind.PODCAST, "genres")
+    with pytest.raises(TrainingError, match=r"left nothing in .*1-of-2: all must see the same --store"):
+        shares.share_out(catalogue.examples, [], FeatureSpec(), tmp_path / "store")
+
+
+def test_what_cannot_be_shared_is_refused():
+    """A batch has items for all."""
     Processes(0, 8).refuse_thin(16)
     with pytest.raises(TrainingError, match="too small for 9 processes"):
         Processes(0, 9).refuse_thin(16)

@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.training, pytest.mark.filterwarnings("error:constraine
 from genrestream.training.beside_branches import beside_branches  # noqa: E402
 from genrestream.training.catalogue import read_catalogue  # noqa: E402
 from genrestream.training.evaluate import Slice, slice_figures  # noqa: E402
-from genrestream.training.fit import FitSettings  # noqa: E402
+from genrestream.training.fit_loop import FitSettings  # noqa: E402
 from genrestream.training.metrics import Predictions, decide, label_average_precision, measure  # noqa: E402
 from genrestream.training.release import Offline, release  # noqa: E402
 from genrestream.training.report.cards import mistake_cards  # noqa: E402

@@ -61,7 +61,7 @@ def test_a_head_of_one_source_is_tested_on_another(tmp_path: Path):
     label, and `Sport`, which TMDB lacks, is not measured; pictures of the labels that both know are found."""
     pytest.importorskip("torch")
     from genrestream.schemas import Kind
-    from genrestream.training.fit import FitSettings
+    from genrestream.training.fit_loop import FitSettings
     from genrestream.training.judge import judge
     from genrestream.training.recipes.train import train_recipe
     from genrestream.training.request import TrainRequest

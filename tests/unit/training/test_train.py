@@ -28,7 +28,7 @@ pytestmark = pytest.mark.training
 from genrestream.training import embeddings  # noqa: E402
 from genrestream.training.catalogue import read_catalogue  # noqa: E402
 from genrestream.training.encoder_choice import choose_encoders  # noqa: E402
-from genrestream.training.fit import FitSettings  # noqa: E402
+from genrestream.training.fit_loop import FitSettings  # noqa: E402
 from genrestream.training.release import Offline, release  # noqa: E402
 from genrestream.training.request import TrainRequest  # noqa: E402
 from genrestream.training.terms_size import hashed_features  # noqa: E402

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from genrestream.training import vector_store
 from genrestream.training.errors import TrainingError
 from genrestream.training.vector_store import StoredRows, VectorStore
 
@@ -31,6 +32,15 @@ def test_what_is_kept_is_there_again(tmp_path):
         found = kept(store, [digest(3), None, digest(0), digest(77)])
         assert (digest(3) in store, digest(77) in store, len(store)) == (True, False, 5)
     assert found == [[3, 3, 3], [0, 0, 0], [0, 0, 0], [0, 0, 0]]
+
+
+def test_a_store_is_read_in_blocks(tmp_path, monkeypatch):
+    """All of it in its order, a few rows at a time."""
+    monkeypatch.setattr(vector_store, "ROWS_AT_ONCE", 2)
+    fill(tmp_path, range(5))
+    with VectorStore(tmp_path, 3) as store:
+        found = [(contents, vectors[:, 0].tolist()) for contents, vectors in store.blocks()]
+    assert found == [([digest(n) for n in some], some) for some in ([0, 1], [2, 3], [4])]
 
 
 def test_equal_content_is_kept_once(tmp_path):

@@ -17,7 +17,7 @@ from tests.unit.training.recipes.made_tracks import make_tracks
 pytest.importorskip("torch")
 pytestmark = pytest.mark.training
 
-from genrestream.training.fit import FitSettings  # noqa: E402
+from genrestream.training.fit_loop import FitSettings  # noqa: E402
 from genrestream.training.judge import judge  # noqa: E402
 from genrestream.training.recipes.spec import RecipeSpec, load_recipe  # noqa: E402
 from genrestream.training.recipes.train import TrainedRecipe, train_recipe  # noqa: E402

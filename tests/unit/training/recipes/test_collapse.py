@@ -17,7 +17,7 @@ pytest.importorskip("torch")
 pytestmark = pytest.mark.training
 
 from benchmarks.collapse import PUBLISHED, PUBLISHED_THRESHOLD, changed  # noqa: E402
-from genrestream.training.fit import FitSettings  # noqa: E402
+from genrestream.training.fit_loop import FitSettings  # noqa: E402
 from genrestream.training.recipes.branches import branch_features  # noqa: E402
 from genrestream.training.recipes.compare import FittedNetwork, fit_compared  # noqa: E402
 from genrestream.training.recipes.data import RecipeRows  # noqa: E402
