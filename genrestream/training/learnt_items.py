@@ -1,7 +1,8 @@
 """Which items the makers of embeddings and confidences learnt from: the `split.json` beside a graph says so.
 
-A head has one, and an encoder that was tuned on catalogue items. What they learnt from tells nothing of how
-good they are, nor how far they can be trusted beside others. Items of one cluster count as one.
+A head has one, and an encoder that was tuned on catalogue items or trained by a recipe. What they learnt
+from tells nothing of how good they are, nor how far they can be trusted beside others. Items of one cluster
+count as one.
 Legend: n items.
 """
 
@@ -48,7 +49,7 @@ def refuse_learnt(
         seen = len(test) - int(np.isin(test, unseen(examples, clusters, [encoder.directory])).sum())
         if seen:
             raise TrainingError(
-                f"{encoder.record.model} was tuned on {seen} of the {len(test)} test items; "
+                f"{encoder.record.model} learnt from {seen} of the {len(test)} test items; "
                 f"use its folds: --split {encoder.directory / SPLIT}"
             )
 

@@ -15,11 +15,14 @@ from genrestream.schemas.tensors import encoder_input
 from genrestream.training.encode_chunk import Encoder
 from genrestream.training.encoders.parity import cost_ms
 from genrestream.training.errors import TrainingError
+from genrestream.training.frozen_split import SPLIT
+from genrestream.training.prepare import Prepared
 from genrestream.training.recipes.branches import BranchFeatures
 from genrestream.training.recipes.compare import FittedNetwork
 from genrestream.training.recipes.data import RecipeRows
 from genrestream.training.recipes.export import export_encoder
 from genrestream.training.recipes.spec import RecipeSpec, Vgg16
+from genrestream.training.record import split_file
 from genrestream.training.request import TrainRequest
 
 CHECKED_ITEMS = 24
@@ -69,12 +72,17 @@ def costs_ms(
 def add_encoders(
     request: TrainRequest,
     spec: RecipeSpec,
+    prepared: Prepared,
     fitted: FittedNetwork,
     features: Mapping[Modality, BranchFeatures],
     graphs: Mapping[Modality, bytes],
 ) -> list[Encoder]:
-    """The encoders as new versions in the repository, last of all that can fail."""
+    """The encoders as new versions in the repository, last of all that can fail.
+
+    Beside each lie the folds that it learnt from: no other head is then measured on these items.
+    """
     repository = Repository(request.models)
+    split = split_file(prepared)
     added = []
     for modality, graph in graphs.items():
         found = features[modality]
@@ -89,7 +97,7 @@ def add_encoders(
             checksums={},
             created_at=datetime.now(UTC).replace(microsecond=0),
         )
-        complete = repository.add_encoder({GRAPH: graph, **found.beside}, record)
+        complete = repository.add_encoder({GRAPH: graph, SPLIT: split, **found.beside}, record)
         added.append(Encoder(complete, repository.version_dir(complete.model, complete.version)))
     return added
 

@@ -107,7 +107,8 @@ def train_recipe(
     golden = golden_batch(
         head, fitted.predict, fitted.embedded, split[Fold.TEST], None, fitted.network.modalities
     )
-    prepared = replace(prepared, encoders=add_encoders(request, spec, fitted, features, graphs))
+    encoders = add_encoders(request, spec, prepared, fitted, features, graphs)
+    prepared = replace(prepared, encoders=encoders)
     watch.lap("export")
 
     outcome = Outcome(

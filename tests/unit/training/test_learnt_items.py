@@ -86,7 +86,7 @@ def test_an_encoder_that_saw_test_items_is_refused(examples, tmp_path):
     with pytest.raises(TrainingError) as refused:
         refuse_learnt(examples, CLUSTERS, [other], SPLIT)
     wanted = (
-        f"image-other was tuned on 1 of the 2 test items; use its folds: --split {tmp_path}/other/split.json"
+        f"image-other learnt from 1 of the 2 test items; use its folds: --split {tmp_path}/other/split.json"
     )
     assert str(refused.value) == wanted
 

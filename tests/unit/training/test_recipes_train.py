@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from genrestream.training.judge import judge  # noqa: E402
 from genrestream.training.recipes.spec import RecipeSpec, load_recipe  # noqa: E402
 from genrestream.training.recipes.train import TrainedRecipe, train_recipe  # noqa: E402
 from genrestream.training.request import TrainRequest  # noqa: E402
+from genrestream.training.train import train  # noqa: E402
 
 ITEMS = 120
 
@@ -106,6 +108,17 @@ def test_an_encoder_is_told_where_it_comes_from(trained):
     text = repository.encoder("text-podcast_vgg16_gru", 1)
     tokenizer = repository.version_dir(text.model, 1) / text.features.tokenizer
     assert hashlib.sha256(tokenizer.read_bytes()).hexdigest() == text.features.tokenizer_sha256
+
+
+def test_no_other_head_is_measured_on_what_an_encoder_learnt_from(trained, made):
+    """One trained over a recipe's encoder with folds of its own: the error names the folds to use."""
+    models = trained.candidate.directory.parents[2]
+    asked = replace(request(made, models, 5), encoders="image-podcast_vgg16_gru")
+    with pytest.raises(TrainingError, match=r"image-podcast_vgg16_gru learnt from \d+ of the \d+ test items"):
+        train(asked)
+    split = Repository(models).version_dir("image-podcast_vgg16_gru", 1) / "split.json"
+    own = json.loads((trained.candidate.directory / "split.json").read_bytes())
+    assert json.loads(split.read_bytes()) == own
 
 
 def test_the_same_seed_gives_the_same_graphs(made, tmp_path):

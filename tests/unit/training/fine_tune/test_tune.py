@@ -87,7 +87,7 @@ def test_the_folds_are_those_of_train(tuned, folder):
     assert release["encoders"]["text"]["model"] == TEXT
     refused = CliRunner().invoke(app, [*asked, *places, "--seed", "5"])
     assert isinstance(refused.exception, CommandError)
-    assert f"{TEXT} was tuned on " in str(refused.exception)
+    assert f"{TEXT} learnt from " in str(refused.exception)
     assert f"use its folds: --split {tuned.split}" in str(refused.exception)
     again = ["--seed", "5", "--split", str(tuned.split), "--as", "again", "--json"]
     done = CliRunner().invoke(app, [*asked, *places, *again], catch_exceptions=False)
