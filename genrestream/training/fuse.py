@@ -33,7 +33,7 @@ MAX_GATE_ITEMS = 50_000
 
 COMMON_STRENGTH = 5.0
 """How hard a subset's weights are held to the branches' mean: about the weight of so many items."""
-LABEL_WEIGHT_STRENGTH = 50.0
+LABEL_WEIGHT_STRENGTH = 20.0
 """How hard a label's own weights are held to the subset's common ones."""
 LABEL_BIAS_STRENGTH = 0.05
 COMPETITION_STRENGTH = 5.0
