@@ -24,6 +24,7 @@ from genrestream.schemas.taxonomy import AS_GIVEN
 from genrestream.training.errors import TrainingError
 from genrestream.training.launch import launched
 from genrestream.training.runs.recording import recording
+from genrestream.training.skipped import IN_WORDS
 
 if TYPE_CHECKING:
     from genrestream.training.request import TrainRequest
@@ -272,9 +273,7 @@ def _show(trained: "Trained", models: Path) -> None:
             console.print(f"not passed: {describe(gate)}", highlight=False)
     clusters, frozen = trained.prepared.clusters, trained.prepared.frozen
     notes = {
-        "labels too rare to learn": trained.prepared.targets.left_out,
-        "items without labels for the task": trained.prepared.catalogue.unlabelled,
-        "media that could not be read": trained.unreadable,
+        **{IN_WORDS[name]: count for name, count in trained.skipped.items()},
         "items that the split does not name": frozen.not_named if frozen else 0,
         "items of the split that the sets do not have": frozen.not_there if frozen else 0,
         "contents that too many groups share, joined to nothing": clusters.left_apart,
@@ -307,9 +306,7 @@ def _as_object(trained: "Trained") -> dict[str, Any]:
         "baselines": {name: found.as_dict() for name, found in evaluation.baselines.items()},
         "slices": {name: found.as_dict() for name, found in evaluation.slices.items()},
         "gates": [gate.model_dump(mode="json") for gate in trained.candidate.release.gates],
-        "labels_left_out": prepared.targets.left_out,
-        "unlabelled_items": prepared.catalogue.unlabelled,
-        "unreadable_media": trained.unreadable,
+        **trained.skipped,
         "near_duplicates_joined": prepared.clusters.counts(),
         "frozen_split": prepared.frozen.counts() if prepared.frozen else None,
         "seconds": {name: round(value, 2) for name, value in trained.seconds.items()},

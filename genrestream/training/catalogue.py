@@ -123,6 +123,8 @@ class Catalogue:
     """Labelled items by the set's name."""
     unlabelled: int
     """Items that have no label for the task; they are left out."""
+    unknown_labels: int = 0
+    """Different labels that the taxonomy does not know."""
 
     def modalities(self) -> Counter[Modality]:
         """How many items name content of each modality."""

@@ -1,6 +1,7 @@
 """What an item holds of each modality: its texts and the bytes of its media, read where they lie."""
 
 import hashlib
+import os
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,8 @@ def named_modalities(item: Item) -> frozenset[Modality]:
 def read_content(example: "Example", modalities: frozenset[Modality]) -> Content:
     """The item's texts and media bytes of the given modalities; None for media that cannot be read.
 
-    Files are read; other addresses are not fetched in training, their items are trained without them.
+    Files in the set's folder are read, no others; nor are other addresses fetched: these items are trained
+    without them.
     """
     media = {
         modality: _read_media(media_of(example.item, modality), example.folder)
@@ -53,15 +55,25 @@ def _read_media(media: Any, folder: Path) -> bytes | None:
         return None
     if isinstance(media, InlineMedia):
         return bytes(media.data)
-    address = urlsplit(media.url)
-    if address.scheme not in {"", "file"}:
-        return None
-    path = folder / (unquote(address.path) if address.scheme else media.url)
+    path = _file_in(folder, media.url)
     try:
-        found = path.stat()
-        # A pipe or a device would be read for ever.
-        if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_MEDIA_BYTES:
-            return None
-        return path.read_bytes()
+        return path.read_bytes() if path is not None and _is_read(path.stat()) else None
     except OSError:
         return None
+
+
+def _is_read(found: os.stat_result) -> bool:
+    # A pipe or a device would be read for ever.
+    return stat.S_ISREG(found.st_mode) and found.st_size <= MAX_MEDIA_BYTES
+
+
+def _file_in(folder: Path, url: str) -> Path | None:
+    """The file that a relative path or a file:// address names; None where it is not in the folder.
+
+    Whoever writes a set must not bring other files of this machine into a report; links are its owner's.
+    """
+    address = urlsplit(url)
+    if address.scheme not in {"", "file"}:
+        return None
+    path = Path(os.path.normpath(folder / (unquote(address.path) if address.scheme else url)))
+    return path if path.is_relative_to(os.path.normpath(folder)) else None

@@ -4,6 +4,7 @@ The kernel brings in what is used and writes out what is not. Large ones lie whe
 where that is a file system in memory, TMPDIR names another folder. Legend: n items, t terms.
 """
 
+import os
 import tempfile
 from array import array
 from pathlib import Path
@@ -26,14 +27,19 @@ def zeros_on_disk(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     Raises:
         TrainingError: there is no room for it.
     """
-    if int(np.prod(shape)) * np.dtype(dtype).itemsize <= IN_MEMORY_BYTES:
+    size_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    if size_bytes <= IN_MEMORY_BYTES:
         return np.zeros(shape, dtype)
     try:
         with tempfile.TemporaryFile() as file:
+            # A page of a file with holes that finds the disk full, when it is written, ends the process.
+            os.posix_fallocate(file.fileno(), 0, size_bytes)
             return np.memmap(file, dtype, mode="w+", shape=shape)
     except OSError as error:
-        where = tempfile.gettempdir()
-        raise TrainingError(f"no room for {shape} numbers in {where}: {error.strerror}") from error
+        megabytes, where = size_bytes // 1_000_000, tempfile.gettempdir()
+        raise TrainingError(
+            f"no room for {megabytes:,} MB in {where}: {error.strerror}; TMPDIR names another folder"
+        ) from error
 
 
 class TermsOnDisk:
@@ -67,7 +73,7 @@ class TermsOnDisk:
             raise TrainingError(f"cannot keep hashed terms: {error.strerror}") from error
 
     def rows(self, vocabulary_size: int) -> TermRows:
-        """All of them, memory-mapped; nothing can be added any more."""
+        """All of them, memory-mapped; nothing can be added any more. Raises TrainingError as above."""
         starts = np.concatenate([[0], np.cumsum(np.array(self._lengths, np.int64))]).astype(np.int64)
         count = int(starts[-1])
         return TermRows(
@@ -79,7 +85,10 @@ class TermsOnDisk:
 
 
 def _mapped(file: IO[bytes], dtype: DTypeLike, count: int) -> NDArray[Any]:
-    with file:
-        file.flush()
-        # An empty file cannot be mapped.
-        return np.memmap(file, dtype, mode="r", shape=(count,)) if count else np.zeros(0, dtype)
+    try:
+        with file:
+            file.flush()
+            # An empty file cannot be mapped.
+            return np.memmap(file, dtype, mode="r", shape=(count,)) if count else np.zeros(0, dtype)
+    except OSError as error:
+        raise TrainingError(f"cannot keep hashed terms: {error.strerror}") from error

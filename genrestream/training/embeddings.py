@@ -27,6 +27,9 @@ from genrestream.training.head_rows import MODALITIES, HeadRows
 from genrestream.training.vector_store import StoredRows, VectorStore
 from genrestream.workers.features.content import HashedTerms
 
+_MADE = "one by one"
+"""Names what `run_encoder` does with items: embeddings that were made otherwise are not used."""
+
 Progress = Callable[[int, int], None]
 """Called with items done and items in all."""
 
@@ -102,7 +105,7 @@ def open_store(store: Path, encoder: Encoder, max_text_chars: int) -> VectorStor
 def store_name(encoder: Encoder, max_text_chars: int) -> str:
     """A name that changes with anything that changes the embeddings."""
     record = encoder.record
-    parts = (record.features.model_dump_json(), sorted(record.checksums.items()), max_text_chars)
+    parts = (record.features.model_dump_json(), sorted(record.checksums.items()), max_text_chars, _MADE)
     digest = hashlib.sha256(repr(parts).encode()).hexdigest()
     return f"{record.model}-{record.version}-{digest[:16]}"
 

@@ -29,9 +29,6 @@ from genrestream.workers.features.extract import extract
 PR_SET_PDEATHSIG = 1
 """From <linux/prctl.h>."""
 
-BATCH_ITEMS = 16
-"""Items that go through an encoder together; on one thread larger batches gain nothing."""
-
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
@@ -92,25 +89,22 @@ def encode_chunk(examples: Sequence[Example], wanted: Sequence[frozenset[Modalit
 
 
 def run_encoder(encoder: Encoder, tensors: Sequence[NDArray[np.generic]]) -> NDArray[np.float32]:
-    """Embeddings float32 [n, d] of feature tensors without batch dimension, in batches of one shape."""
+    """Embeddings float32 [n, d] of feature tensors without batch dimension.
+
+    Each goes through the graph by itself: in a batch, a graph in eight bits gives an item something else
+    beside other items, and then what a store held before would decide what is trained. On one thread batches
+    of 16 save 7 % on texts and nothing on pictures and recordings.
+    """
     graph = _graph(encoder.directory / GRAPH)
     features = encoder.record.features
     name = encoder_input(features).name
     result = np.zeros((len(tensors), encoder.record.embedding_dim), np.float32)
-    if isinstance(features, TextFeatures):
-        buckets = bucket_by_length([len(tensor) for tensor in tensors], features.bucket_tokens)
-    else:
-        buckets = {0: list(range(len(tensors)))}
-    for length, rows in buckets.items():
-        for start in range(0, len(rows), BATCH_ITEMS):
-            batch = rows[start : start + BATCH_ITEMS]
-            chosen = [tensors[row] for row in batch]
-            stacked = (
-                pad_tokens(chosen, length, features.pad_id)
-                if isinstance(features, TextFeatures)
-                else np.stack(chosen)
-            )
-            result[batch] = graph.run({name: stacked}, EMBEDDING)
+    for row, tensor in enumerate(tensors):
+        one = tensor[None]
+        if isinstance(features, TextFeatures):
+            (length,) = bucket_by_length([len(tensor)], features.bucket_tokens)
+            one = pad_tokens([tensor], length, features.pad_id)
+        result[row] = graph.run({name: one}, EMBEDDING)[0]
     return result
 
 

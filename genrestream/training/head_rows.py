@@ -38,7 +38,9 @@ class EmbeddingRows(Protocol):
 def mean_and_deviation(
     rows: EmbeddingRows, which: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Of each dimension float64 [d] over some rows, at least one, of which only a part is ever in memory."""
+    """Of each dimension float64 [d] over some rows, of which only a part is ever in memory; of none zeros."""
+    if not len(which):
+        return np.zeros(rows.shape[1]), np.zeros(rows.shape[1])
     parts = [which[start : start + ROWS_AT_ONCE] for start in range(0, len(which), ROWS_AT_ONCE)]
     mean = np.sum([np.sum(rows[part], axis=0, dtype=np.float64) for part in parts], axis=0) / len(which)
     squares = [np.sum(np.square(rows[part] - mean), axis=0) for part in parts]

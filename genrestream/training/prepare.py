@@ -101,12 +101,15 @@ def _mapped(catalogue: Catalogue, request: TrainRequest) -> Catalogue:
     """The labels as the taxonomy has them; items that keep none count as unlabelled."""
     rules = taxonomy(request.taxonomy)
     mapped = [rules.map(request.source, labels) for labels in catalogue.examples.labels]
+    given = {label for labels in catalogue.examples.labels for label in labels}
+    unknown = len(rules.unmapped(request.source, given))
     kept = np.flatnonzero([bool(labels) for labels in mapped])
     if not len(kept):
         raise TrainingError(f"the taxonomy {request.taxonomy} leaves no item of {request.source} a label")
     dropped = len(mapped) - len(kept)
     examples = catalogue.examples.only(kept, [mapped[row] for row in kept])
-    return replace(catalogue, examples=examples, unlabelled=catalogue.unlabelled + dropped)
+    unlabelled = catalogue.unlabelled + dropped
+    return replace(catalogue, examples=examples, unlabelled=unlabelled, unknown_labels=unknown)
 
 
 def _learnable(targets: Targets, split: Split, min_items: int) -> Targets:

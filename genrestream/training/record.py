@@ -10,6 +10,7 @@ from genrestream.training import frozen_split
 from genrestream.training.outcome import Outcome
 from genrestream.training.prepare import Prepared
 from genrestream.training.request import TrainRequest
+from genrestream.training.skipped import skipped
 from genrestream.training.split import Fold
 from genrestream.training.versions import library_versions
 
@@ -69,9 +70,7 @@ def report_file(request: TrainRequest, outcome: Outcome) -> bytes:
             "split": {fold: len(prepared.split[fold]) for fold in Fold},
             "aim": request.aim,
             "items_by_label": dict(zip(targets.labels, targets.has.sum(axis=0).tolist(), strict=True)),
-            "labels_left_out": targets.left_out,
-            "unlabelled_items": prepared.catalogue.unlabelled,
-            "unreadable_media": outcome.unreadable,
+            **skipped(outcome),
             "near_duplicates_joined": prepared.clusters.counts(),
             "frozen_split": prepared.frozen.counts() if prepared.frozen else None,
         }

@@ -3,6 +3,7 @@
 Reads as the flow; each step is a module of its own.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,11 @@ from genrestream.training.head_inputs import head_inputs_of
 from genrestream.training.head_rows import HeadRows
 from genrestream.training.outcome import Outcome
 from genrestream.training.prepare import Prepared, prepare
+from genrestream.training.readable import without_unread
 from genrestream.training.request import Progress, TrainRequest
 from genrestream.training.rivals import measure_gates
 from genrestream.training.shares import share_out
+from genrestream.training.skipped import skipped
 from genrestream.training.split import Fold, Split
 from genrestream.training.thresholds import Aim, choose_thresholds, lowered_for_unused
 from genrestream.training.watch import Watch
@@ -38,8 +41,8 @@ class Trained:
     candidate: Candidate
     evaluation: Evaluation
     prepared: Prepared
-    unreadable: int
-    """Media that are named and could not be read."""
+    skipped: Mapping[str, int]
+    """What was left out, by the names of `skipped.IN_WORDS`."""
     seconds: dict[str, float]
     """By step."""
     loss_gate: Gate | None = None
@@ -71,7 +74,8 @@ def train(request: TrainRequest, progress: Progress = lambda step, done, total: 
     embedded = head_inputs_of(
         prepared.catalogue.examples, prepared.encoders, features, request.store, progress
     )
-    rows = embedded.rows
+    prepared, rows = without_unread(prepared, embedded.rows)
+    features = prepared.features
     watch.lap("embed")
 
     fitted = fit_head(
@@ -118,7 +122,7 @@ def train(request: TrainRequest, progress: Progress = lambda step, done, total: 
         candidate,
         evaluation,
         prepared,
-        embedded.unreadable,
+        skipped(outcome),
         watch.seconds,
         fitted.trial.gate,
         embedded.picture_text_ms,

@@ -3,14 +3,19 @@
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from drills.disk import NoNamespacesError, SmallDisk, small_disk
 from drills.release import train_again
 from genrestream.repository import Repository
+from genrestream.training.disk_arrays import IN_MEMORY_BYTES, TermsOnDisk, zeros_on_disk
+from genrestream.training.errors import TrainingError
+from genrestream.workers.features.content import HashedTerms
 
 HEAD = "podcast-genres"
 
@@ -27,6 +32,20 @@ def disk() -> Iterator[SmallDisk]:
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_training_that_finds_no_room_for_its_arrays_says_so(disk: SmallDisk, monkeypatch) -> None:
+    """Claim: what a training keeps in files is refused when it is asked for, in one line; a file with holes
+    would end the process on the first page that the disk has no room for.
+    """
+    monkeypatch.setattr(tempfile, "tempdir", str(disk.folder))
+    with pytest.raises(TrainingError, match=r"no room for 134 MB in .*: No space left on device"):
+        zeros_on_disk((2 * IN_MEMORY_BYTES,), np.uint8)
+    terms = TermsOnDisk(disk.folder / "store")
+    terms.append(HashedTerms(np.arange(100, dtype=np.int32), np.ones(100, np.float32)))
+    disk.fill(leave_bytes=0)
+    with pytest.raises(TrainingError, match="cannot keep hashed terms: No space left on device"):
+        terms.rows(1000)
 
 
 def test_a_release_that_does_not_fit_changes_nothing(disk: SmallDisk) -> None:

@@ -34,6 +34,7 @@ from genrestream.training.recipes.report import Compared, recipe_details
 from genrestream.training.recipes.spec import RecipeSpec
 from genrestream.training.request import Progress, TrainRequest
 from genrestream.training.rivals import measure_gates
+from genrestream.training.skipped import skipped
 from genrestream.training.split import Fold
 from genrestream.training.terms_size import hashed_features
 from genrestream.training.train import Trained
@@ -131,7 +132,7 @@ def train_recipe(
         candidate,
         evaluation,
         prepared,
-        rows.unreadable,
+        skipped(outcome),
         watch.seconds,
         picture_text_ms=shown.picture_text_ms,
         compared=compared,

@@ -15,6 +15,7 @@ from genrestream.training.report.costs import measure_costs
 from genrestream.training.report.findings import Findings, Training
 from genrestream.training.report.page import render
 from genrestream.training.request import TrainRequest
+from genrestream.training.skipped import IN_WORDS, skipped
 from genrestream.training.split import Fold
 from genrestream.training.versions import library_versions
 
@@ -108,9 +109,5 @@ def _training(request: TrainRequest, outcome: Outcome) -> Training:
         split_items={fold: len(prepared.split[fold]) for fold in Fold},
         items_by_label=prepared.targets.has[learnt].sum(axis=0),
         settings={name: str(value) for name, value in settings.items()},
-        left_out={
-            "labels too rare to learn": prepared.targets.left_out,
-            "items without labels for the task": prepared.catalogue.unlabelled,
-            "media that could not be read": outcome.unreadable,
-        },
+        left_out={IN_WORDS[name]: count for name, count in skipped(outcome).items()},
     )

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from genrestream.schemas.releases import Gate, Release
+from genrestream.training.skipped import IN_WORDS
 
 if TYPE_CHECKING:
     from genrestream.training.recipes.spec import RecipeSpec
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 _FIGURES = (
     *("test", "slices", "baselines", "compared", "curves"),
-    *("labels_left_out", "unlabelled_items", "unreadable_media", "near_duplicates_joined", "frozen_split"),
+    *("near_duplicates_joined", "frozen_split"),
+    *IN_WORDS,
 )
 """What of a report goes into its run; the file itself is kept beside it."""
 _PLACES = frozenset({"models", "store"})

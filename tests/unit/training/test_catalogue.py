@@ -86,8 +86,8 @@ def test_what_is_missing_is_said(tmp_path):
 
 
 def test_media_are_relative_to_the_set(tmp_path):
-    """Relative paths and file:// are read; what is missing, elsewhere or a pipe gives no bytes; only the
-    modalities that are asked for are read."""
+    """Relative paths and file:// are read; what is missing, outside the set, elsewhere or a pipe gives no
+    bytes, what its owner links to does; only the modalities that are asked for are read."""
     folder = tmp_path / "my set"
     rows = [
         {**EVENT, "poster": "posters/a.jpg"},
@@ -97,11 +97,17 @@ def test_media_are_relative_to_the_set(tmp_path):
         {**EVENT, "id": "e", "poster": {"data": "aGk="}},
         {**EVENT, "id": "f", "poster": None},
         {**EVENT, "id": "g", "poster": "posters/pipe"},
+        {**EVENT, "id": "h", "poster": "../elsewhere.jpg"},
+        {**EVENT, "id": "i", "poster": (tmp_path / "elsewhere.jpg").as_uri()},
+        {**EVENT, "id": "j", "poster": str(tmp_path / "elsewhere.jpg")},
+        {**EVENT, "id": "k", "poster": "posters/../posters/link.jpg"},
     ]
+    (tmp_path / "elsewhere.jpg").write_bytes(b"not of the set")
     write_set(folder, *rows)
     (folder / "posters").mkdir()
     (folder / "posters" / "a.jpg").write_bytes(b"picture")
     os.mkfifo(folder / "posters" / "pipe")
+    (folder / "posters" / "link.jpg").symlink_to(tmp_path / "elsewhere.jpg")
     examples = read_catalogue([folder], Kind.EVENT, "genres").examples
     both = frozenset({Modality.TEXT, Modality.IMAGE})
     assert [read_content(it, both).image for it in examples] == [
@@ -112,9 +118,13 @@ def test_media_are_relative_to_the_set(tmp_path):
         b"hi",
         None,
         None,
+        None,
+        None,
+        None,
+        b"not of the set",
     ]
     assert read_content(examples[0], frozenset({Modality.TEXT})).image is None
-    assert [sorted(named_modalities(it.item)) for it in examples[-3:-1]] == [["image", "text"], ["text"]]
+    assert [sorted(named_modalities(it.item)) for it in examples[4:6]] == [["image", "text"], ["text"]]
 
 
 def test_equal_content_has_one_hash_and_other_content_another(tmp_path):

@@ -113,7 +113,7 @@ def test_large_arrays_lie_on_the_disk(tmp_path, monkeypatch):
     large[5] = 2.0
     assert (large[:7].sum(), small.sum()) == (4.0, 0.0)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
-    with pytest.raises(TrainingError, match=r"no room for .* numbers in .*nowhere: No such file"):
+    with pytest.raises(TrainingError, match=r"no room for 536 MB in .*nowhere: No such file"):
         zeros_on_disk((IN_MEMORY_BYTES, 2), np.float32)
 
 

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,10 +18,11 @@ from genrestream.repository.checksums import folder_checksums
 from genrestream.repository.golden import check_golden, read_golden
 from genrestream.repository.graph import Graph
 from genrestream.schemas import Kind, Modality
-from genrestream.schemas.tensors import CONFIDENCES
+from genrestream.schemas.tensors import CONFIDENCES, EMBEDDING, TOKEN_IDS
 from genrestream.training.errors import TrainingError
+from genrestream.workers.features.batches import pad_tokens
 from tests.unit.training.dying import encode_or_die
-from tests.unit.training.made_set import make_set
+from tests.unit.training.made_set import GENRES, make_set
 from tests.unit.training.starters import copy_starters
 
 pytest.importorskip("torch")
@@ -28,6 +31,7 @@ pytestmark = pytest.mark.training
 from genrestream.training import embeddings  # noqa: E402
 from genrestream.training.catalogue import read_catalogue  # noqa: E402
 from genrestream.training.encoder_choice import choose_encoders  # noqa: E402
+from genrestream.training.encoders.onnx_export import dynamic_int8  # noqa: E402
 from genrestream.training.fit_loop import FitSettings  # noqa: E402
 from genrestream.training.release import Offline, release  # noqa: E402
 from genrestream.training.request import TrainRequest  # noqa: E402
@@ -189,6 +193,86 @@ def test_embeddings_are_computed_once(made, models, tmp_path):
     assert first.rows.terms is not None
     assert again.rows.terms is not None
     assert np.array_equal(first.rows.terms.ids, again.rows.terms.ids)
+
+
+def unread(folder: Path, readable: int, items: int = 120) -> Path:
+    """A set of which all covers but the first few are missing."""
+    covers = sorted((make_set(folder, items) / "covers").iterdir())
+    for path in covers[readable:]:
+        path.unlink()
+    return folder
+
+
+def test_a_modality_that_is_named_and_cannot_be_read_is_not_learnt(tmp_path, models):
+    """Three of eighty covers are there: the head hears text alone, and says how much it left out."""
+    trained = train(request(unread(tmp_path / "shows", 3), models, tmp_path / "store", min_items=5))
+    release = trained.candidate.release
+    assert release.modalities == (Modality.TEXT,)
+    assert (release.encoders.keys(), release.features.image) == ({Modality.TEXT}, None)
+    assert trained.skipped["unreadable_media"] == 77
+    assert trained.skipped["unheard_media"] == 80
+    report = json.loads((trained.candidate.directory / "report.json").read_bytes())
+    assert {name: report[name] for name in trained.skipped} == trained.skipped
+    page = trained.page.read_text(encoding="utf-8")
+    assert "media of a modality that the head does not hear" in page
+
+
+def change(folder: Path, changed: Callable[[dict[str, Any]], dict[str, Any]]) -> Path:
+    """The set with all lines changed."""
+    path = folder / "items.jsonl"
+    lines = [changed(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return folder
+
+
+def test_sets_of_which_nothing_can_be_read_end_in_one_line(tmp_path, models):
+    """No item has a text, and no cover is there."""
+
+    def wordless(line: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in line.items() if name not in ("title", "author")}
+
+    folder = change(unread(tmp_path / "shows", 0), wordless)
+    with pytest.raises(TrainingError, match="0 items have image that can be read; at least 30 must"):
+        train(request(folder, models, tmp_path / "store", min_items=5))
+
+
+def test_items_with_nothing_to_hear_are_counted(tmp_path, models):
+    """They have a label and no more."""
+
+    def silent(line: dict[str, Any]) -> dict[str, Any]:
+        if int(line["id"][1:]) >= 5:
+            return line
+        return {name: line[name] for name in ("kind", "id", "labels", "group")}
+
+    folder = change(make_set(tmp_path / "shows", 60), silent)
+    assert train(request(folder, models, tmp_path / "store", min_items=5)).skipped["silent_items"] == 5
+
+
+def test_labels_that_the_taxonomy_does_not_know_are_counted(tmp_path, models):
+    """Each once, however many items have it."""
+
+    def misspelt(line: dict[str, Any]) -> dict[str, Any]:
+        return {**line, "labels": {"genres": [*line["labels"]["genres"], "Actoin", "Comdy"]}}
+
+    genres = {"Action": GENRES["Sports"], "Comedy": GENRES["Cooking"]}
+    folder = change(make_set(tmp_path / "films", 120, genres=genres), misspelt)
+    asked = request(folder, models, tmp_path / "store", min_items=5, taxonomy="film-genres", source="imdb")
+    assert train(asked).skipped["labels_not_in_taxonomy"] == 2
+
+
+def test_an_embedding_does_not_depend_on_other_items(tmp_path, models):
+    """Of an encoder in eight bits, which in one batch quantises all items by one range."""
+    directory = tmp_path / "quantised"
+    shutil.copytree(models / "text-starter" / "1", directory)
+    (directory / GRAPH).write_bytes(dynamic_int8((directory / GRAPH).read_bytes()))
+    encoder = replace(choose_encoders(Repository(models), "starter", [Modality.TEXT])[0], directory=directory)
+    rng = np.random.default_rng(0)
+    texts = [rng.integers(5, 90, length).astype(np.int32) for length in (3, 14, 9)]
+    alone = [encoder.encode([text])[0] for text in texts]
+    assert np.array_equal(encoder.encode(texts), alone)
+    together = {TOKEN_IDS: pad_tokens(texts, 16, encoder.record.features.pad_id)}
+    in_batch = Graph(directory / GRAPH).run(together, EMBEDDING)
+    assert not np.allclose(in_batch, alone, rtol=0, atol=1e-5)
 
 
 def test_media_that_cannot_be_read_are_counted_and_their_items_kept(tmp_path, models):
