@@ -6,17 +6,20 @@ a kill leaves without an entry is cut off when the store is opened. Legend: n it
 """
 
 import fcntl
+import logging
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from genrestream.training.errors import TrainingError
+
+log = logging.getLogger(__name__)
 
 ROWS_AT_ONCE = 4_096
 
@@ -38,7 +41,7 @@ class VectorStore:
         try:
             directory.mkdir(parents=True, exist_ok=True)
             self._lock = (directory / "lock").open("w")
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            _wait_for(self._lock, directory)
             self._vectors = self._vectors_path.open("a+b")
             self._index = sqlite3.connect(directory / "rows.sqlite", isolation_level=None)
             # One sync a checkpoint instead of one a chunk; a power cut costs the last rows, never the order.
@@ -113,6 +116,14 @@ class VectorStore:
     def _row(self, content: bytes) -> int:
         found = self._index.execute("SELECT row FROM rows WHERE content = ?", (content,)).fetchone()
         return -1 if found is None else int(found[0])
+
+
+def _wait_for(lock: IO[str], directory: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        log.warning("waiting for another process that writes %s", directory)
+        fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 class StoredRows:

@@ -2,7 +2,9 @@
 
 import hashlib
 import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import sleep
 
 import numpy as np
 import pytest
@@ -97,6 +99,20 @@ def test_two_processes_do_not_mix_their_rows(tmp_path):
     with VectorStore(tmp_path, 3) as store:
         assert len(store) == 100
         assert kept(store, [digest(n) for n in range(100)]) == [[n] * 3 for n in range(100)]
+
+
+def test_waiting_for_another_process_is_said(tmp_path, caplog):
+    """Once, when the lock is another's; and the wait ends with that one."""
+    with ThreadPoolExecutor(1) as pool:
+        with VectorStore(tmp_path, 3):
+            later = pool.submit(fill, tmp_path, range(2))
+            while not caplog.records:
+                assert not later.done()
+                sleep(0.01)
+        later.result()
+    assert caplog.messages == [f"waiting for another process that writes {tmp_path}"]
+    with VectorStore(tmp_path, 3) as store:
+        assert len(store) == 2
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path):
