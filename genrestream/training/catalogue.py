@@ -29,6 +29,7 @@ MAX_LINE_BYTES = 4 * 1024 * 1024
 """A longer line is an error: inline media of 1 MiB in base64 and the texts fit twice."""
 MAX_LABELS_PER_ITEM = 1_000
 MAX_LABEL_CHARS = 200
+MAX_GROUP_CHARS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,8 +260,18 @@ def _parse(raw: bytes, place: str, offset: int = 0) -> _Line:
         raise TrainingError(f"{place}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
     except ValueError as error:
         raise TrainingError(f"{place}: kind is {record.get('kind')!r}, none of {', '.join(Kind)}") from error
-    # An item without a group stands for itself.
-    return _Line(offset, item, _parse_labels(labels, place), item.id if group is None else str(group))
+    return _Line(offset, item, _parse_labels(labels, place), _parse_group(group, place) or item.id)
+
+
+def _parse_group(group: Any, place: str) -> str:
+    """Empty for an item without a group, which stands for itself."""
+    if group is None:
+        return ""
+    if not isinstance(group, str | int) or len(str(group)) > MAX_GROUP_CHARS:
+        raise TrainingError(
+            f"{place}: group is no text of at most {MAX_GROUP_CHARS} characters, and no number"
+        )
+    return str(group).strip()
 
 
 def _parse_labels(labels: Any, place: str) -> dict[str, tuple[str, ...]]:

@@ -31,13 +31,17 @@ def test_items_labels_and_groups_are_read(tmp_path):
         {"kind": "event", "id": "b", "title": "x", "labels": {"genres": ["Jazz"]}},
         {**EVENT, "id": "c", "labels": {"genres": []}},
         {**EVENT, "id": "d", "labels": {}},
+        {**EVENT, "id": "e", "group": " "},
+        {**EVENT, "id": "f", "group": 7},
     )
     catalogue = read_catalogue([folder], Kind.EVENT, "genres")
     assert [(it.item.id, it.labels, it.group, it.key) for it in catalogue.examples] == [
         ("a", ("Rock", "Jazz"), "g", "s/a"),
         ("b", ("Jazz",), "b", "s/b"),
+        ("e", ("Rock",), "e", "s/e"),
+        ("f", ("Rock",), "7", "s/f"),
     ]
-    assert (catalogue.items_of_set, catalogue.unlabelled) == ({"s": 2}, 2)
+    assert (catalogue.items_of_set, catalogue.unlabelled) == ({"s": 4}, 2)
 
 
 def test_items_of_other_kinds_are_passed_over(tmp_path):
@@ -59,6 +63,8 @@ def test_items_of_other_kinds_are_passed_over(tmp_path):
         ({**EVENT, "id": "b", "labels": {"genres": "Rock"}}, r":2: labels\.genres is no list of texts$"),
         ({**EVENT, "id": "b", "labels": {"genres": [5]}}, r":2: labels\.genres is no list of texts$"),
         ({**EVENT, "id": "b", "labels": {"genres": ["x" * 201]}}, r":2: labels\.genres has more than 1000"),
+        ({**EVENT, "id": "b", "group": {"artist": "a"}}, r":2: group is no text of at most 1000"),
+        ({**EVENT, "id": "b", "group": "x" * 1001}, r":2: group is no text of at most 1000"),
         ("9" * (MAX_LINE_BYTES + 1), r":2: longer than 4194304 bytes$"),
         ("[" * 100_000, r":2: no JSON"),
     ],
