@@ -28,7 +28,7 @@ from genrestream.training.processes import leave_to_first
 from genrestream.training.recipes.branches import BranchFeatures, branch_features, feature_spec
 from genrestream.training.recipes.compare import FittedNetwork, fit_compared
 from genrestream.training.recipes.data import read_rows
-from genrestream.training.recipes.encoders import add_encoders, costs_ms, encoder_graphs
+from genrestream.training.recipes.encoders import added_encoders, costs_ms, encoder_graphs
 from genrestream.training.recipes.export import export_fused_head
 from genrestream.training.recipes.report import Compared, recipe_details
 from genrestream.training.recipes.spec import RecipeSpec
@@ -107,26 +107,26 @@ def train_recipe(
     golden = golden_batch(
         head, fitted.predict, fitted.embedded, split[Fold.TEST], None, fitted.network.modalities
     )
-    encoders = add_encoders(request, spec, prepared, fitted, features, graphs)
-    prepared = replace(prepared, encoders=encoders)
-    watch.lap("export")
+    with added_encoders(request, spec, prepared, fitted, features, graphs) as encoders:
+        prepared = replace(prepared, encoders=encoders)
+        watch.lap("export")
 
-    outcome = Outcome(
-        prepared,
-        fitted.network.modalities,
-        fitted.thresholds,
-        evaluation,
-        beside,
-        gates,
-        head,
-        golden,
-        fitted.embedded,
-        rows.unreadable,
-        curves=_curves(networks),
-        fit={"recipe": spec.name, **spec.fit.model_dump(), "seed": request.fit.seed},
-        details={**recipe_details(request, spec, compared), "picture_text_ms": shown.picture_text_ms},
-    )
-    candidate = write_candidate(request, outcome, watch)
+        outcome = Outcome(
+            prepared,
+            fitted.network.modalities,
+            fitted.thresholds,
+            evaluation,
+            beside,
+            gates,
+            head,
+            golden,
+            fitted.embedded,
+            rows.unreadable,
+            curves=_curves(networks),
+            fit={"recipe": spec.name, **spec.fit.model_dump(), "seed": request.fit.seed},
+            details={**recipe_details(request, spec, compared), "picture_text_ms": shown.picture_text_ms},
+        )
+        candidate = write_candidate(request, outcome, watch)
     return TrainedRecipe(
         candidate,
         evaluation,

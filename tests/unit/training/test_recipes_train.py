@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from genrestream.cli.errors import CommandError
 from genrestream.cli.main import app
-from genrestream.repository import GOLDEN, GRAPH, Repository
+from genrestream.repository import GOLDEN, GRAPH, Repository, RepositoryError
 from genrestream.repository.golden import check_golden, read_golden
 from genrestream.repository.graph import Graph
 from genrestream.schemas import Kind, Modality
@@ -24,6 +24,7 @@ pytestmark = pytest.mark.training
 from genrestream.training.errors import TrainingError  # noqa: E402
 from genrestream.training.fit_loop import FitSettings  # noqa: E402
 from genrestream.training.judge import judge  # noqa: E402
+from genrestream.training.recipes import train as recipes_train  # noqa: E402
 from genrestream.training.recipes.spec import RecipeSpec, load_recipe  # noqa: E402
 from genrestream.training.recipes.train import TrainedRecipe, train_recipe  # noqa: E402
 from genrestream.training.request import TrainRequest  # noqa: E402
@@ -149,6 +150,41 @@ def test_a_recipe_that_cannot_learn_writes_nothing(made, tmp_path):
     (few / "items.jsonl").write_text("".join(json.dumps(line) + "\n" for line in without))
     with pytest.raises(TrainingError, match="poster_vgg16 needs image, and 20 items have it; at least 30"):
         train_recipe(request(few, models), tiny("poster_vgg16"))
+    assert list(models.iterdir()) == []
+
+
+@pytest.mark.parametrize("fault", [RepositoryError("no room"), KeyboardInterrupt()])
+def test_a_candidate_that_cannot_be_written_leaves_no_encoders(made, tmp_path, monkeypatch, fault):
+    """Whether the disk is full or the training is broken off: earlier versions stay, these are withdrawn."""
+
+    def fail(*_: object) -> None:
+        raise fault
+
+    models = tmp_path / "models"
+    shared = models / "image-poster_vgg16"
+    asked, spec = request(made, models), tiny("poster_vgg16", epochs=4)
+    train_recipe(asked, spec)
+    before = {path: path.read_bytes() for path in models.rglob("*") if path.is_file()}
+    monkeypatch.setattr(recipes_train, "write_candidate", fail)
+    with pytest.raises(type(fault)):
+        train_recipe(asked, spec)
+    assert {path: path.read_bytes() for path in models.rglob("*") if path.is_file()} == before
+    assert [path.name for path in shared.iterdir() if path.is_dir()] == ["1"]
+
+
+def test_an_encoder_that_cannot_be_added_takes_the_others_along(made, tmp_path, monkeypatch):
+    """The second one fails: the first is no version any more."""
+    add = Repository.add_encoder
+
+    def only_texts(self, files, record):
+        if record.modality is Modality.IMAGE:
+            raise RepositoryError("cannot add a version: No space left on device")
+        return add(self, files, record)
+
+    monkeypatch.setattr(Repository, "add_encoder", only_texts)
+    models = tmp_path / "models"
+    with pytest.raises(RepositoryError, match="No space left on device"):
+        train_recipe(request(made, models), tiny())
     assert list(models.iterdir()) == []
 
 
