@@ -26,7 +26,7 @@ from genrestream.training.picture_texts import ReadExamples, read_picture_texts
 from genrestream.training.prepare import MIN_MODALITY_ITEMS, Prepared, labelled
 from genrestream.training.processes import leave_to_first
 from genrestream.training.recipes.branches import BranchFeatures, branch_features, feature_spec
-from genrestream.training.recipes.compare import FittedNetwork, fit_compared
+from genrestream.training.recipes.compare import fit_compared
 from genrestream.training.recipes.data import read_rows
 from genrestream.training.recipes.encoders import added_encoders, costs_ms, encoder_graphs
 from genrestream.training.recipes.export import export_fused_head
@@ -122,7 +122,7 @@ def train_recipe(
             golden,
             fitted.embedded,
             rows.unreadable,
-            curves=_curves(networks),
+            curves=(),
             fit={"recipe": spec.name, **spec.fit.model_dump(), "seed": request.fit.seed},
             details={**recipe_details(request, spec, compared), "picture_text_ms": shown.picture_text_ms},
         )
@@ -136,15 +136,6 @@ def train_recipe(
         picture_text_ms=shown.picture_text_ms,
         compared=compared,
     )
-
-
-def _curves(networks: Sequence[FittedNetwork]) -> list[dict[str, tuple[float, ...]]]:
-    """What the page shows: of each network, the loss in training and the one that stopped it."""
-    curves = {}
-    for found in networks:
-        curves[f"{found.name}, training"] = found.curves.train
-        curves[f"{found.name}, validation"] = found.curves.validation
-    return [curves]
 
 
 def words_alone(request: TrainRequest, prepared: Prepared, progress: Progress) -> Predictions | None:

@@ -17,6 +17,7 @@ from genrestream.repository.graph import Graph
 from genrestream.schemas import Kind, Modality
 from genrestream.schemas.tensors import CONFIDENCES
 from tests.unit.training.made_set import make_set
+from tests.unit.training.read_page import Page
 
 pytest.importorskip("torch")
 pytestmark = pytest.mark.training
@@ -78,6 +79,22 @@ def test_a_recipe_becomes_a_candidate(trained):
     assert report["recipe"]["name"] == "podcast_vgg16_gru"
     assert all(len(found["curves"]["train"]) == 6 for found in report["compared"].values())
     assert {gate.rival for gate in release.gates} == {"frequencies", "all zeros", "TF-IDF"}
+
+
+def test_the_page_compares_the_branches(trained):
+    """A line a network with the figures of the report; nothing is said of a cross-fit, which a recipe has
+    not."""
+    page = Page(trained.page.read_bytes())
+    assert page.open == []
+    assert "The recipe podcast_vgg16_gru: each branch alone" in page.text
+    assert "cross-fit" not in page.text
+    report = json.loads((trained.candidate.directory / "report.json").read_bytes())
+    for name, found in report["compared"].items():
+        row = next(row for row in page.cells if row[0] == name and len(row) == 9)
+        wanted = [found["test"][field] for field in ("top1", "top5", "mean_ap", "micro_f1", "macro_f1")]
+        assert [float(cell) for cell in row[1:6]] == pytest.approx(wanted, abs=0.00051)
+        assert float(row[6]) == pytest.approx(found["inference_ms"], abs=0.0051)
+        assert row[7:] == [str(found["curves"]["best_epoch"]), "6"]
 
 
 def test_served_graphs_say_what_pytorch_said(trained, made):
