@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from genrestream.schemas.features import PictureTextFeatures
-from genrestream.schemas.items import Modality, text_fields_of
+from genrestream.schemas.items import Modality
 from genrestream.training.baselines import terms_alone
 from genrestream.training.beside_branches import beside_branches
 from genrestream.training.candidate import write_candidate
@@ -25,7 +25,7 @@ from genrestream.training.outcome import Outcome
 from genrestream.training.picture_texts import ReadExamples, read_picture_texts
 from genrestream.training.prepare import MIN_MODALITY_ITEMS, Prepared, labelled
 from genrestream.training.processes import leave_to_first
-from genrestream.training.recipes.branches import BranchFeatures, branch_features, feature_spec
+from genrestream.training.recipes.branches import feature_spec, features_by_modality
 from genrestream.training.recipes.compare import fit_compared
 from genrestream.training.recipes.data import read_rows
 from genrestream.training.recipes.encoders import added_encoders, costs_ms, encoder_graphs
@@ -67,7 +67,9 @@ def train_recipe(
     watch.lap("prepare")
 
     shown = _shown(request, prepared, spec, progress)
-    features = _branches(shown.examples, prepared, spec)
+    features = features_by_modality(
+        spec.branches, shown.examples, split[Fold.TRAIN], prepared.features.max_text_chars
+    )
     prepared = replace(prepared, features=feature_spec(features, shown.picture_text))
     with TemporaryDirectory() as files:
         rows = read_rows(
@@ -189,13 +191,3 @@ def _shown(request: TrainRequest, prepared: Prepared, spec: RecipeSpec, progress
         examples, reading, request.store, lambda done, total: progress("reading pictures", done, total)
     )
     return _Shown(ReadExamples(examples, texts), reading, texts.ms)
-
-
-def _branches(
-    examples: Sequence[Example], prepared: Prepared, spec: RecipeSpec
-) -> dict[Modality, BranchFeatures]:
-    texts = [text_fields_of(examples[row].item) for row in prepared.split[Fold.TRAIN]]
-    max_text_chars = prepared.features.max_text_chars
-    return {
-        modality: branch_features(branch, texts, max_text_chars) for modality, branch in spec.branches.items()
-    }
