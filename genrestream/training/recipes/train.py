@@ -32,7 +32,7 @@ from genrestream.training.recipes.encoders import added_encoders, costs_ms, enco
 from genrestream.training.recipes.export import export_fused_head
 from genrestream.training.recipes.report import Compared, recipe_details
 from genrestream.training.recipes.spec import RecipeSpec
-from genrestream.training.request import Progress, TrainRequest
+from genrestream.training.request import Progress, TrainRequest, refuse_unnameable
 from genrestream.training.rivals import measure_gates
 from genrestream.training.split import Fold
 from genrestream.training.terms_size import hashed_features
@@ -57,9 +57,11 @@ def train_recipe(
     that have joined, the first returns and the others end.
 
     Raises:
-        TrainingError: the sets or weights cannot be used, or the network collapsed; nothing is written then.
+        TrainingError: the name, the sets or weights cannot be used, or the network collapsed; nothing is
+            written then.
         RepositoryError, TaxonomyError, FeatureSetupError: as their modules say.
     """
+    refuse_unnameable(request)
     watch = Watch()
     prepared = labelled(request, progress)
     targets, split = prepared.targets, prepared.split

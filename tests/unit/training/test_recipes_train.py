@@ -28,7 +28,7 @@ from genrestream.training.judge import judge  # noqa: E402
 from genrestream.training.recipes import train as recipes_train  # noqa: E402
 from genrestream.training.recipes.spec import RecipeSpec, load_recipe  # noqa: E402
 from genrestream.training.recipes.train import TrainedRecipe, train_recipe  # noqa: E402
-from genrestream.training.request import TrainRequest  # noqa: E402
+from genrestream.training.request import TrainRequest, refuse_unnameable  # noqa: E402
 from genrestream.training.train import train  # noqa: E402
 
 ITEMS = 120
@@ -203,6 +203,16 @@ def test_an_encoder_that_cannot_be_added_takes_the_others_along(made, tmp_path, 
     with pytest.raises(RepositoryError, match="No space left on device"):
         train_recipe(request(made, models), tiny())
     assert list(models.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["Bad Name", "", "-x", "../x", "a" * 57])
+def test_a_name_that_no_head_can_have_is_refused_first(tmp_path, name):
+    """Before the set is looked at, which is not even there; 57 characters are 65 with `podcast-`, and 56 are
+    none too many."""
+    asked = replace(request(tmp_path / "none", tmp_path), served_as=name)
+    with pytest.raises(TrainingError, match="no head can be called 'podcast-"):
+        train_recipe(asked, tiny())
+    refuse_unnameable(replace(asked, served_as="a" * 56))
 
 
 def test_the_command_line_names_recipes_and_their_faults(made, tmp_path):
