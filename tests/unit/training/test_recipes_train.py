@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from genrestream.cli.errors import CommandError
 from genrestream.cli.main import app
-from genrestream.repository import GOLDEN, GRAPH, Repository, RepositoryError
+from genrestream.repository import CONFIG, GOLDEN, GRAPH, Repository, RepositoryError
 from genrestream.repository.golden import check_golden, read_golden
 from genrestream.repository.graph import Graph
 from genrestream.schemas import Kind, Modality
@@ -28,6 +28,7 @@ from genrestream.training.judge import judge  # noqa: E402
 from genrestream.training.recipes import train as recipes_train  # noqa: E402
 from genrestream.training.recipes.spec import RecipeSpec, load_recipe  # noqa: E402
 from genrestream.training.recipes.train import TrainedRecipe, train_recipe  # noqa: E402
+from genrestream.training.release import Offline, choose_rollback, release, rollback  # noqa: E402
 from genrestream.training.request import TrainRequest, refuse_unnameable  # noqa: E402
 from genrestream.training.train import train  # noqa: E402
 
@@ -126,6 +127,41 @@ def test_an_encoder_is_told_where_it_comes_from(trained):
     text = repository.encoder("text-podcast_vgg16_gru", 1)
     tokenizer = repository.version_dir(text.model, 1) / text.features.tokenizer
     assert hashlib.sha256(tokenizer.read_bytes()).hexdigest() == text.features.tokenizer_sha256
+
+
+async def test_a_rollback_brings_a_recipes_own_encoders_back(made, tmp_path):
+    """Trained twice, each version has its own versions of the encoder. After the rollback the first is live
+    again and both encoders stay served, since a second rollback would go forward."""
+    asked, spec = request(made, tmp_path / "models"), tiny("poster_vgg16", epochs=4)
+    repository = Repository(asked.models)
+    head, encoder = "podcast-genres", "image-poster_vgg16"
+    for version in (1, 2):
+        candidate = train_recipe(asked, spec).candidate
+        released = await release(repository, candidate, Offline(repository), force=True)
+        assert (released.model, released.version) == (head, version)
+        assert released.encoders[Modality.IMAGE].version == version
+    for version in (1, 2):
+        target = choose_rollback(repository, head, None)
+        await rollback(repository, target, Offline(repository))
+        live = repository.live(head)
+        assert (live.version, live.action) == (version, "rollback")
+        assert repository.served() == {head: [1, 2], encoder: [1, 2]}
+        for model in (head, encoder):
+            assert "versions: [ 1, 2 ]" in (asked.models / model / CONFIG).read_text()
+
+
+async def test_a_rollback_is_refused_where_the_encoder_is_damaged(made, tmp_path):
+    """The older version's encoder is compared with its record before anything is live."""
+    asked, spec = request(made, tmp_path / "models"), tiny("poster_vgg16", epochs=4)
+    repository = Repository(asked.models)
+    for _ in range(2):
+        await release(repository, train_recipe(asked, spec).candidate, Offline(repository), force=True)
+    graph = repository.version_dir("image-poster_vgg16", 1) / GRAPH
+    graph.write_bytes(graph.read_bytes()[:-1])
+    target = choose_rollback(repository, "podcast-genres", None)
+    with pytest.raises(RepositoryError, match=r"model\.onnx is not the file that its record describes"):
+        await rollback(repository, target, Offline(repository))
+    assert repository.live("podcast-genres").version == 2
 
 
 def test_no_other_head_is_measured_on_what_an_encoder_learnt_from(trained, made):
