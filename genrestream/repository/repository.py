@@ -23,7 +23,7 @@ from genrestream.repository.layout import (
 )
 from genrestream.repository.live import LivePointer, ModelVersion, next_pointer, read_live, write_live
 from genrestream.repository.records import read_encoder, read_record, read_release
-from genrestream.repository.versions import add_version, free_model
+from genrestream.repository.versions import add_version, free_model, remove_version
 from genrestream.schemas.items import Kind
 from genrestream.schemas.releases import EncoderRecord, Release, ReleaseAction
 
@@ -91,8 +91,19 @@ class Repository:
         """
         model = free_model(self.root, record)
         version = add_version(self.root, model, files, record.model_copy(update={"model": model}))
-        self.write_config(model)
-        return self.encoder(model, version)
+        try:
+            self.write_config(model)
+            return self.encoder(model, version)
+        except BaseException:
+            self.withdraw(model, version)
+            raise
+
+    def withdraw(self, model: str, version: int) -> None:
+        """Take away a version that nothing uses yet, and its name out of Triton's configuration; with the
+        model's last version goes its folder."""
+        remove_version(self.root, model, version)
+        if self.versions(model):
+            self.write_config(model)
 
     # Heads
 

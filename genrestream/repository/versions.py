@@ -14,6 +14,7 @@ from genrestream.repository.choices import Candidate
 from genrestream.repository.config import signature
 from genrestream.repository.errors import RepositoryError
 from genrestream.repository.layout import (
+    CONFIG,
     ENCODER_RECORD,
     RECORDS,
     RELEASE_RECORD,
@@ -88,6 +89,26 @@ def add_version(
             f"cannot add a version to {parent}: {error.strerror} ({error.filename})"
         ) from error
     raise RepositoryError(f"cannot add a version to {parent}: too many others are adding versions to it")
+
+
+def remove_version(root: Path, model: str, version: int) -> None:
+    """Take a version's folder away, in one step; with the last one goes the model's folder, if nothing else
+    lies there but Triton's configuration.
+
+    Raises:
+        RepositoryError: the folder cannot be renamed or removed.
+    """
+    parent = model_dir(root, model)
+    gone = parent / f"{UNFINISHED}{secrets.token_hex(6)}"
+    try:
+        (parent / str(version)).rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+        if not version_numbers(parent):
+            (parent / CONFIG).unlink(missing_ok=True)
+            if not any(parent.iterdir()):
+                parent.rmdir()
+    except OSError as error:
+        raise RepositoryError(f"cannot remove {parent / str(version)}: {error.strerror}") from error
 
 
 def add_candidate(root: Path, run: str, files: Mapping[str, bytes | Path], release: Release) -> Candidate:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from genrestream.schemas.items import Modality
 from genrestream.training.baselines import all_zeros, prior_only, terms_alone
-from genrestream.training.errors import TrainingError
+from genrestream.training.errors import CollapsedError
 from genrestream.training.fit_head import FittedHead
 from genrestream.training.fuse import masked_to, rows_with
 from genrestream.training.head_rows import READ
@@ -93,7 +93,7 @@ def evaluate(
     """The head on the test fold, beside the baselines; `presence` [n, m] and `targets` [n, l] are all items'.
 
     Raises:
-        TrainingError: the head collapsed.
+        CollapsedError: with the reason why the head must not be used.
     """
     terms = terms_alone(fitted, presence, targets, split, seed)
     return evaluate_beside(
@@ -114,7 +114,7 @@ def evaluate_beside(
     """Whatever `predict` asks on the test fold, beside the baselines; `terms` are those of words alone.
 
     Raises:
-        TrainingError: the head collapsed.
+        CollapsedError: with the reason why the head must not be used.
     """
     test, train = split[Fold.TEST], split[Fold.TRAIN]
     truth = targets[test]
@@ -139,19 +139,21 @@ def refuse_collapsed(
     """Return if the head's confidences [n, l] tell items apart, and better than labels' frequencies do.
 
     Raises:
-        TrainingError: with the reason why the head must not be used.
+        CollapsedError: with the reason why the head must not be used.
     """
     if not np.isfinite(confidences).all():
-        raise TrainingError("the head collapsed: some confidences are no numbers")
+        raise CollapsedError("the head collapsed: some confidences are no numbers")
     if float(confidences.std(axis=0).max()) < MIN_SPREAD:
-        raise TrainingError("the head collapsed: it gives every item the same confidences")
+        raise CollapsedError("the head collapsed: it gives every item the same confidences")
     if not (confidences >= thresholds).any():
-        raise TrainingError("the head collapsed: no confidence reaches its threshold, so it predicts nothing")
+        raise CollapsedError(
+            "the head collapsed: no confidence reaches its threshold, so it predicts nothing"
+        )
     decided = decide(confidences, thresholds)
     if len(decided) > 1 and (decided == decided[0]).all():
-        raise TrainingError("the head collapsed: it gives every item the same labels")
+        raise CollapsedError("the head collapsed: it gives every item the same labels")
     if head.mean_ap <= prior.mean_ap:
-        raise TrainingError(
+        raise CollapsedError(
             f"the head learnt nothing: its mean average precision is {head.mean_ap:.3f}, "
             f"that of the labels' frequencies alone {prior.mean_ap:.3f}"
         )

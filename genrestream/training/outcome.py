@@ -38,7 +38,7 @@ class Outcome:
     unreadable: int
     """Media that are named and could not be read."""
     curves: Sequence[Mapping[str, Sequence[float]]]
-    """As `report.findings.Training` has them."""
+    """As `report.findings.Training` has them; empty of a recipe."""
     fit: Mapping[str, object]
     """The settings of the fit, by name."""
     details: Mapping[str, Any]

@@ -4,8 +4,6 @@ The order makes a crash harmless: until the pointer is written nothing has chang
 on the start of a stack announces what the pointer says. What failed on the way is withdrawn.
 """
 
-import os
-import secrets
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,9 +12,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from genrestream.repository import CONFIG, GOLDEN, GRAPH, Candidate, Repository
+from genrestream.repository import GOLDEN, GRAPH, Candidate, Repository
 from genrestream.repository.golden import Golden, check_golden, read_golden
-from genrestream.repository.layout import UNFINISHED, head_name
+from genrestream.repository.layout import head_name
 from genrestream.schemas.releases import Release, ReleaseAction
 from genrestream.schemas.tensors import CONFIDENCES
 from genrestream.training.errors import TrainingError
@@ -174,23 +172,10 @@ async def _make_live(
 
 
 def _withdraw(repository: Repository, release: Release) -> None:
-    """Take the version's folder away, in one step, its page, and its name out of Triton's configuration."""
+    """Take the version away, and its page."""
     if (page := repository.page(release.model, release.version)) is not None:
         page.unlink()
-    directory = repository.version_dir(release.model, release.version)
-    gone = directory.with_name(f"{UNFINISHED}{secrets.token_hex(6)}")
-    directory.rename(gone)
-    shutil.rmtree(gone, ignore_errors=True)
-    if repository.versions(release.model):
-        repository.write_config(release.model)
-    else:
-        _remove_empty(directory.parent)
-
-
-def _remove_empty(directory: Path) -> None:
-    (directory / CONFIG).unlink(missing_ok=True)
-    if not os.listdir(directory):
-        directory.rmdir()
+    repository.withdraw(release.model, release.version)
 
 
 def _run(directory: Path, golden: Golden) -> NDArray[np.float32]:

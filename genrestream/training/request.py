@@ -4,9 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from genrestream.repository.layout import head_name, is_model_name
 from genrestream.schemas.items import Kind
 from genrestream.schemas.taxonomy import AS_GIVEN
 from genrestream.training.encoder_choice import AUTO
+from genrestream.training.errors import TrainingError
 from genrestream.training.fit_loop import FitSettings
 from genrestream.training.thresholds import Aim
 
@@ -41,3 +43,17 @@ class TrainRequest:
     split: Path | None = None
     """A `split.json` whose folds are used again; None: a new split by the seed."""
     fit: FitSettings = field(default_factory=FitSettings)
+
+
+def refuse_unnameable(request: TrainRequest) -> None:
+    """Return if the head can have its name in the model repository; it is asked before hours are spent.
+
+    Raises:
+        TrainingError: it cannot.
+    """
+    head = head_name(request.kind, request.served_as)
+    if not (is_model_name(request.served_as) and is_model_name(head)):
+        raise TrainingError(
+            f"no head can be called {head!r}: say another name with --as, of lower-case letters, digits, "
+            "dots and dashes, at most 64 with the kind"
+        )

@@ -18,7 +18,7 @@ from genrestream.training.comparison.entries import (
     recipe_entries,
 )
 from genrestream.training.comparison.results import Result, fingerprint, read_result, write_result
-from genrestream.training.errors import TrainingError
+from genrestream.training.errors import CollapsedError, TrainingError
 from genrestream.training.fit_loop import FitSettings
 from genrestream.training.recipes.spec import RecipeSpec, load_recipe
 from genrestream.training.recipes.train import TrainedRecipe, train_recipe
@@ -61,10 +61,11 @@ def contend(
 ) -> Result:
     """The contest's result: the one that is kept, if nothing has changed since.
 
-    `progress` gives each system's own. A recipe that cannot be trained, or collapses, is told in its entry.
+    `progress` gives each system's own. A recipe that collapses is told in its entry.
 
     Raises:
-        TrainingError: the set cannot be used, or our own head collapsed.
+        TrainingError: the set cannot be used, a recipe cannot be trained on it, or our own head collapsed;
+            no result is kept then.
         RepositoryError, TaxonomyError, FeatureSetupError: as the training's modules say.
     """
     specs = [scaled(load_recipe(name), settings.recipe_epochs) for name in contest.recipes]
@@ -119,8 +120,9 @@ def _against(request: TrainRequest, spec: RecipeSpec, ours: Trained, progress: P
     theirs = replace(request, served_as=spec.name, split=split, store=request.store / spec.name)
     try:
         trained = train_recipe(theirs, spec, progress)
-    except TrainingError as error:
-        # An earlier system that learns nothing is a finding of the comparison, not its end.
+    except CollapsedError as error:
+        # An earlier system that learns nothing is a finding of the comparison, not its end. All else, such as
+        # a full disk or missing weights, says nothing of the system and may be gone the next time.
         hears = "+".join(modality for modality in Modality if modality in spec.branches)
         return Fared([Entry(system=spec.name, hears=hears, note=str(error))])
     gates = leads(spec.name, ours, trained, request.fit.seed)

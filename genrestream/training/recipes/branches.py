@@ -1,7 +1,7 @@
 """A recipe's branches: which features each asks for, and its network."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,7 +16,8 @@ from genrestream.schemas.features import (
     PictureTextFeatures,
     TextFeatures,
 )
-from genrestream.schemas.items import Modality
+from genrestream.schemas.items import Modality, text_fields_of
+from genrestream.training.catalogue import Example
 from genrestream.training.recipes.audio_lyrics import LogMelEncoder, LyricsEncoder, log_mel_features
 from genrestream.training.recipes.concatenation import Concatenation
 from genrestream.training.recipes.gru import GruEncoder
@@ -40,7 +41,28 @@ class BranchFeatures:
     """Token ids that a text can have; 0 of other modalities."""
 
 
-def branch_features(branch: Branch, texts: Sequence[Sequence[str]], max_text_chars: int) -> BranchFeatures:
+def features_by_modality(
+    branches: Mapping[Modality, Branch],
+    examples: Sequence[Example],
+    train: NDArray[np.int64],
+    max_text_chars: int,
+) -> dict[Modality, BranchFeatures]:
+    """The features of each branch; the training items are read one by one, where a vocabulary is made.
+
+    Raises:
+        TrainingError: their texts make no vocabulary.
+    """
+
+    def texts() -> Iterator[Sequence[str]]:
+        for row in train:
+            yield text_fields_of(examples[row].item)
+
+    return {
+        modality: branch_features(branch, texts(), max_text_chars) for modality, branch in branches.items()
+    }
+
+
+def branch_features(branch: Branch, texts: Iterable[Sequence[str]], max_text_chars: int) -> BranchFeatures:
     """The features of a branch; `texts` are the training items' fields, from which a vocabulary is made.
 
     Raises:

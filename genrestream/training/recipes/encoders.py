@@ -1,6 +1,7 @@
 """A trained network's encoders: as graphs, what an item costs them, and as versions in the repository."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -69,37 +70,44 @@ def costs_ms(
     return costs
 
 
-def add_encoders(
+@contextmanager
+def added_encoders(
     request: TrainRequest,
     spec: RecipeSpec,
     prepared: Prepared,
     fitted: FittedNetwork,
     features: Mapping[Modality, BranchFeatures],
     graphs: Mapping[Modality, bytes],
-) -> list[Encoder]:
-    """The encoders as new versions in the repository, last of all that can fail.
+) -> Iterator[list[Encoder]]:
+    """The encoders as new versions in the repository; an error within withdraws these very versions.
 
     Beside each lie the folds that it learnt from: no other head is then measured on these items.
+
+    Raises:
+        RepositoryError: one of them cannot be written; none is left.
     """
     repository = Repository(request.models)
     split = split_file(prepared)
     added = []
-    for modality, graph in graphs.items():
-        found = features[modality]
-        record = EncoderRecord(
-            model=f"{modality}-{spec.name}",
-            version=1,
-            modality=modality,
-            features=found.features,
-            embedding_dim=fitted.network.embedding_dims[modality],
-            source=_source(spec, modality, request.sets),
-            licence="that of its training items",
-            checksums={},
-            created_at=datetime.now(UTC).replace(microsecond=0),
-        )
-        complete = repository.add_encoder({GRAPH: graph, SPLIT: split, **found.beside}, record)
-        added.append(Encoder(complete, repository.version_dir(complete.model, complete.version)))
-    return added
+    with ExitStack() as undo:
+        for modality, graph in graphs.items():
+            found = features[modality]
+            record = EncoderRecord(
+                model=f"{modality}-{spec.name}",
+                version=1,
+                modality=modality,
+                features=found.features,
+                embedding_dim=fitted.network.embedding_dims[modality],
+                source=_source(spec, modality, request.sets),
+                licence="that of its training items",
+                checksums={},
+                created_at=datetime.now(UTC).replace(microsecond=0),
+            )
+            complete = repository.add_encoder({GRAPH: graph, SPLIT: split, **found.beside}, record)
+            undo.callback(repository.withdraw, complete.model, complete.version)
+            added.append(Encoder(complete, repository.version_dir(complete.model, complete.version)))
+        yield added
+        undo.pop_all()
 
 
 def _source(spec: RecipeSpec, modality: Modality, sets: Sequence[Path]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from genrestream.training.errors import TrainingError
+from genrestream.training.errors import CollapsedError
 from genrestream.training.recipes.language_model import LanguageModel
 
 BATCH_TEXTS = 8
@@ -45,7 +45,7 @@ def fit_language_model(
     """Train the model in place on token ids [n, t], padded behind; it ends frozen, at its best on `held_out`.
 
     Raises:
-        TrainingError: the loss is no number.
+        CollapsedError: the loss is no number.
     """
     rng = np.random.default_rng(seed)
     model.requires_grad_(requires_grad=True).to(device)
@@ -58,7 +58,7 @@ def fit_language_model(
         for batch in _batches(rng.permutation(len(train))):
             loss = model.loss(_tokens(train[batch], model.pad_id, device))
             if not torch.isfinite(loss):
-                raise TrainingError(
+                raise CollapsedError(
                     f"the language model's loss is {loss.item()} in epoch {epoch}: "
                     f"a lower `language_rate` may help, now {rate:g}"
                 )

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from genrestream.schemas.items import Modality
 from genrestream.training.disk_arrays import zeros_on_disk
-from genrestream.training.errors import TrainingError
+from genrestream.training.errors import CollapsedError, TrainingError
 from genrestream.training.head_rows import MODALITIES, HeadRows
 from genrestream.training.processes import current
 from genrestream.training.recipes.data import RecipeRows
@@ -95,8 +95,9 @@ def fit_network(
     Several processes that have joined share each batch, and all end with the same weights.
 
     Raises:
-        TrainingError: the loss is no number, no item has anything that the network hears, or batches are too
-            small for so many processes.
+        CollapsedError: the loss is no number.
+        TrainingError: no item has anything that the network hears, or batches are too small for so many
+            processes.
     """
     processes = current()
     # What is drawn must be the same for all processes, what each does with its part need not be.
@@ -122,7 +123,7 @@ def fit_network(
             losses = loss_of(log_shares(inputs, _tensor(mask, device)), _tensor(targets[mine], device))
             loss = processes.mean_of_batch(losses, len(batch))
             if not torch.isfinite(loss):
-                raise TrainingError(
+                raise CollapsedError(
                     f"the loss is {loss.item()} in epoch {epoch}: a rate below {fit.rate:g} may help"
                 )
             step(loss)
@@ -131,7 +132,7 @@ def fit_network(
         train_losses.append(processes.total(total_loss) / sum(map(len, batches)))
         validation_losses.append(mean_loss(network, rows, targets, validation, loss_of, fit, device))
         if not math.isfinite(validation_losses[-1]):
-            raise TrainingError(f"the validation loss is {validation_losses[-1]} in epoch {epoch}")
+            raise CollapsedError(f"the validation loss is {validation_losses[-1]} in epoch {epoch}")
         if validation_losses[-1] < best:
             best, kept = validation_losses[-1], copy.deepcopy(network.state_dict())
         curves = Curves(tuple(train_losses), tuple(validation_losses))

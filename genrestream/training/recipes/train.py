@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from genrestream.schemas.features import PictureTextFeatures
-from genrestream.schemas.items import Modality, text_fields_of
+from genrestream.schemas.items import Modality
 from genrestream.training.baselines import terms_alone
 from genrestream.training.beside_branches import beside_branches
 from genrestream.training.candidate import write_candidate
@@ -25,14 +25,14 @@ from genrestream.training.outcome import Outcome
 from genrestream.training.picture_texts import ReadExamples, read_picture_texts
 from genrestream.training.prepare import MIN_MODALITY_ITEMS, Prepared, labelled
 from genrestream.training.processes import leave_to_first
-from genrestream.training.recipes.branches import BranchFeatures, branch_features, feature_spec
-from genrestream.training.recipes.compare import FittedNetwork, fit_compared
+from genrestream.training.recipes.branches import feature_spec, features_by_modality
+from genrestream.training.recipes.compare import fit_compared
 from genrestream.training.recipes.data import read_rows
-from genrestream.training.recipes.encoders import add_encoders, costs_ms, encoder_graphs
+from genrestream.training.recipes.encoders import added_encoders, costs_ms, encoder_graphs
 from genrestream.training.recipes.export import export_fused_head
 from genrestream.training.recipes.report import Compared, recipe_details
 from genrestream.training.recipes.spec import RecipeSpec
-from genrestream.training.request import Progress, TrainRequest
+from genrestream.training.request import Progress, TrainRequest, refuse_unnameable
 from genrestream.training.rivals import measure_gates
 from genrestream.training.skipped import skipped
 from genrestream.training.split import Fold
@@ -58,9 +58,11 @@ def train_recipe(
     that have joined, the first returns and the others end.
 
     Raises:
-        TrainingError: the sets or weights cannot be used, or the network collapsed; nothing is written then.
+        TrainingError: the name, the sets or weights cannot be used, or the network collapsed; nothing is
+            written then.
         RepositoryError, TaxonomyError, FeatureSetupError: as their modules say.
     """
+    refuse_unnameable(request)
     watch = Watch()
     prepared = labelled(request, progress)
     targets, split = prepared.targets, prepared.split
@@ -68,7 +70,9 @@ def train_recipe(
     watch.lap("prepare")
 
     shown = _shown(request, prepared, spec, progress)
-    features = _branches(shown.examples, prepared, spec)
+    features = features_by_modality(
+        spec.branches, shown.examples, split[Fold.TRAIN], prepared.features.max_text_chars
+    )
     prepared = replace(prepared, features=feature_spec(features, shown.picture_text))
     with TemporaryDirectory() as files:
         rows = read_rows(
@@ -108,26 +112,26 @@ def train_recipe(
     golden = golden_batch(
         head, fitted.predict, fitted.embedded, split[Fold.TEST], None, fitted.network.modalities
     )
-    encoders = add_encoders(request, spec, prepared, fitted, features, graphs)
-    prepared = replace(prepared, encoders=encoders)
-    watch.lap("export")
+    with added_encoders(request, spec, prepared, fitted, features, graphs) as encoders:
+        prepared = replace(prepared, encoders=encoders)
+        watch.lap("export")
 
-    outcome = Outcome(
-        prepared,
-        fitted.network.modalities,
-        fitted.thresholds,
-        evaluation,
-        beside,
-        gates,
-        head,
-        golden,
-        fitted.embedded,
-        rows.unreadable,
-        curves=_curves(networks),
-        fit={"recipe": spec.name, **spec.fit.model_dump(), "seed": request.fit.seed},
-        details={**recipe_details(request, spec, compared), "picture_text_ms": shown.picture_text_ms},
-    )
-    candidate = write_candidate(request, outcome, watch)
+        outcome = Outcome(
+            prepared,
+            fitted.network.modalities,
+            fitted.thresholds,
+            evaluation,
+            beside,
+            gates,
+            head,
+            golden,
+            fitted.embedded,
+            rows.unreadable,
+            curves=(),
+            fit={"recipe": spec.name, **spec.fit.model_dump(), "seed": request.fit.seed},
+            details={**recipe_details(request, spec, compared), "picture_text_ms": shown.picture_text_ms},
+        )
+        candidate = write_candidate(request, outcome, watch)
     return TrainedRecipe(
         candidate,
         evaluation,
@@ -137,15 +141,6 @@ def train_recipe(
         picture_text_ms=shown.picture_text_ms,
         compared=compared,
     )
-
-
-def _curves(networks: Sequence[FittedNetwork]) -> list[dict[str, tuple[float, ...]]]:
-    """What the page shows: of each network, the loss in training and the one that stopped it."""
-    curves = {}
-    for found in networks:
-        curves[f"{found.name}, training"] = found.curves.train
-        curves[f"{found.name}, validation"] = found.curves.validation
-    return [curves]
 
 
 def words_alone(request: TrainRequest, prepared: Prepared, progress: Progress) -> Predictions | None:
@@ -199,13 +194,3 @@ def _shown(request: TrainRequest, prepared: Prepared, spec: RecipeSpec, progress
         examples, reading, request.store, lambda done, total: progress("reading pictures", done, total)
     )
     return _Shown(ReadExamples(examples, texts), reading, texts.ms)
-
-
-def _branches(
-    examples: Sequence[Example], prepared: Prepared, spec: RecipeSpec
-) -> dict[Modality, BranchFeatures]:
-    texts = [text_fields_of(examples[row].item) for row in prepared.split[Fold.TRAIN]]
-    max_text_chars = prepared.features.max_text_chars
-    return {
-        modality: branch_features(branch, texts, max_text_chars) for modality, branch in spec.branches.items()
-    }

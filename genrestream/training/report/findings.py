@@ -25,13 +25,35 @@ class ModelCost:
 
 
 @dataclass(frozen=True, slots=True)
+class RecipeNetwork:
+    """One of a recipe's networks: a branch alone, or all together."""
+
+    figures: Figures
+    """On the test items that have all of the recipe's modalities."""
+    inference_ms: float
+    """What an item costs its encoders, on one thread."""
+    train_losses: Sequence[float]
+    """An item's, epoch by epoch."""
+    validation_losses: Sequence[float]
+    """On the items that stop the training."""
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch whose weights were kept, from 1."""
+        return 1 + int(np.argmin(self.validation_losses))
+
+
+@dataclass(frozen=True, slots=True)
 class Training:
     """What only the training itself knows."""
 
     picture_text_ms: float | None
     """What it costs one core to read the text in a picture; None where none was read."""
     curves: Sequence[Mapping[str, Sequence[float]]]
-    """Of each part of the cross-fit and branch, the loss on what was left out, epoch by epoch."""
+    """Of each part of the cross-fit and branch, the loss on what was left out, epoch by epoch; a recipe has
+    none."""
+    networks: Mapping[str, RecipeNetwork]
+    """A recipe's, by what they hear, such as `text+image`; last the one of all that is the candidate."""
     split_items: Mapping[str, int]
     items_by_label: NDArray[np.int64]
     """Of each label, how many items outside the test fold have it, [l]."""

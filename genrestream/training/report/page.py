@@ -18,7 +18,7 @@ from genrestream.training.bootstrap import DRAWS
 from genrestream.training.gates import LEVEL
 from genrestream.training.metrics import Predictions, Reliability, reliability
 from genrestream.training.report.cards import LABEL_CHARS, mistake_cards
-from genrestream.training.report.findings import Findings
+from genrestream.training.report.findings import Findings, Training
 from genrestream.training.report.label_rows import estimate
 from genrestream.training.report.media import MEDIA_BYTES, MediaShelf
 from genrestream.training.report.pairs import MIN_PAIR_ITEMS, confused, most_frequent, together, worst_pairs
@@ -26,6 +26,7 @@ from genrestream.training.report.plots import (
     MIN_BIN_COUNT,
     curves_plot,
     heat_map,
+    networks_plot,
     reliability_plot,
     slices_plot,
 )
@@ -48,6 +49,8 @@ FIGURES = {
     "ece_top1": "ECE, best label",
 }
 """The names that people use, in the order of the tables."""
+COMPARED = ("top1", "top5", "mean_ap", "micro_f1", "macro_f1")
+"""Of these, the ones by which a recipe's networks are compared."""
 
 
 def render(findings: Findings, media_bytes: int = MEDIA_BYTES) -> bytes:
@@ -65,6 +68,7 @@ def render(findings: Findings, media_bytes: int = MEDIA_BYTES) -> bytes:
         findings=findings,
         release=findings.release,
         figure_names=FIGURES,
+        compared=COMPARED,
         estimates=estimate(findings),
         mistakes=mistake_cards(findings, MediaShelf(media_bytes)),
         draws=DRAWS,
@@ -89,7 +93,7 @@ def _plots(findings: Findings) -> Mapping[str, Any]:
     shown = {
         "reliability_svg": reliability_plot({"All labels": every, "Best label": best}),
         "slices_svg": slices_plot(parts) if parts else "",
-        "curves_svg": curves_plot(training.curves) if training else "",
+        "curves_svg": _curves(training) if training else "",
         "together_svg": heat_map(together(truth, labels), names, "items with", "also have")
         if len(labels) > 1
         else "",
@@ -106,6 +110,10 @@ def _plots(findings: Findings) -> Mapping[str, Any]:
         "matrix_labels": len(labels),
         "min_bin_count": MIN_BIN_COUNT,
     }
+
+
+def _curves(training: Training) -> str:
+    return networks_plot(training.networks) if training.networks else curves_plot(training.curves)
 
 
 def _reliabilities(truth: Any, predictions: Predictions) -> tuple[Reliability, Reliability]:

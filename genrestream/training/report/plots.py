@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from genrestream.training.metrics import CALIBRATION_BINS, Reliability
 from genrestream.training.report.drawing import BLUE, INK, ORANGE, STYLE, to_svg
+from genrestream.training.report.findings import RecipeNetwork
 from genrestream.training.report.words import shortened
 
 _CELL_IN = 0.235
@@ -88,6 +89,24 @@ def curves_plot(curves: Sequence[Mapping[str, Sequence[float]]]) -> str:
             axes.set_xlabel("epoch")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
         grid[0].set_ylabel("loss an item")
+        return to_svg(figure)
+
+
+def networks_plot(networks: Mapping[str, RecipeNetwork]) -> str:
+    """A panel a network: the loss in training and the one that stopped it, with the epoch that was kept."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(3.6 * len(networks) + 0.3, 3.0), layout="constrained")
+        grid = figure.subplots(1, len(networks), sharey=True, squeeze=False).ravel()
+        for axes, (name, network) in zip(grid, networks.items(), strict=True):
+            epochs = np.arange(1, len(network.validation_losses) + 1)
+            axes.plot(epochs, network.train_losses, "o-", color=BLUE, markersize=3, label="training")
+            axes.plot(epochs, network.validation_losses, "s-", color=ORANGE, markersize=3, label="validation")
+            axes.axvline(network.best_epoch, color=ORANGE, linewidth=1, linestyle="--")
+            axes.set_title(name)
+            axes.set_xlabel("epoch")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+        grid[0].set_ylabel("loss an item")
+        grid[0].legend(frameon=False, fontsize=8)
         return to_svg(figure)
 
 

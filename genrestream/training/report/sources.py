@@ -1,7 +1,9 @@
 """Where findings come from: a training that is about to be written, or a head judged on other items."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
@@ -10,9 +12,10 @@ from genrestream.schemas.releases import Release
 from genrestream.training.beside_branches import beside_branches
 from genrestream.training.evaluate import Slice
 from genrestream.training.judge import Judgement, encoders_of
+from genrestream.training.metrics import Figures
 from genrestream.training.outcome import Outcome
 from genrestream.training.report.costs import measure_costs
-from genrestream.training.report.findings import Findings, Training
+from genrestream.training.report.findings import Findings, RecipeNetwork, Training
 from genrestream.training.report.page import render
 from genrestream.training.request import TrainRequest
 from genrestream.training.skipped import IN_WORDS, skipped
@@ -106,8 +109,17 @@ def _training(request: TrainRequest, outcome: Outcome) -> Training:
     return Training(
         picture_text_ms=outcome.details.get("picture_text_ms"),
         curves=outcome.curves,
+        networks={name: _network(found) for name, found in outcome.details.get("compared", {}).items()},
         split_items={fold: len(prepared.split[fold]) for fold in Fold},
         items_by_label=prepared.targets.has[learnt].sum(axis=0),
         settings={name: str(value) for name, value in settings.items()},
         left_out={IN_WORDS[name]: count for name, count in skipped(outcome).items()},
+    )
+
+
+def _network(found: Mapping[str, Any]) -> RecipeNetwork:
+    """As the report has it."""
+    curves = found["curves"]
+    return RecipeNetwork(
+        Figures(**found["test"]), found["inference_ms"], curves["train"], curves["validation"]
     )

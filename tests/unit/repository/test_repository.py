@@ -43,6 +43,33 @@ def test_an_encoder_of_another_size_becomes_a_model_beside(repository, image_enc
     assert [encoder.model for encoder in repository.encoders()] == ["image-test", "image-test.2"]
 
 
+def test_what_is_withdrawn_leaves_no_trace(repository, image_encoder):
+    """The folder is as it was before the version was added, and empty after the last one."""
+    before = {path: path.read_bytes() for path in repository.root.rglob("*") if path.is_file()}
+    for record in (image_encoder(), image_encoder(dim=8)):
+        added = repository.add_encoder({"model.onnx": b"second"}, record)
+        repository.withdraw(added.model, added.version)
+        assert {path: path.read_bytes() for path in repository.root.rglob("*") if path.is_file()} == before
+    repository.withdraw("image-test", 1)
+    assert list(repository.root.iterdir()) == []
+    with pytest.raises(RepositoryError, match=r"cannot remove .*image-test/1"):
+        repository.withdraw("image-test", 1)
+
+
+def test_an_encoder_without_a_configuration_is_not_left(root, image_encoder, monkeypatch):
+    """Triton could not load it, and the next training would count on it."""
+    repository = Repository(root)
+    root.mkdir(exist_ok=True)
+
+    def full_disk(*_: object) -> None:
+        raise RepositoryError("cannot write config.pbtxt: No space left on device")
+
+    monkeypatch.setattr(repository, "write_config", full_disk)
+    with pytest.raises(RepositoryError, match="No space left on device"):
+        repository.add_encoder(FILES, image_encoder())
+    assert list(root.iterdir()) == []
+
+
 def test_a_first_release_is_live(repository, head):
     """Promoting and pointing makes version 1 live, with nothing before it."""
     release = released(repository, head, "run-1")

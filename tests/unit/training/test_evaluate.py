@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from genrestream.schemas import Modality
-from genrestream.training.errors import TrainingError
+from genrestream.training.errors import CollapsedError
 from genrestream.training.metrics import measure
 
 pytest.importorskip("torch")
@@ -44,7 +44,7 @@ def test_a_head_that_tells_items_apart_passes():
 def test_a_collapsed_head_is_refused_with_the_reason(confidences, reason):
     """Confidences that are no numbers, the same for all, too low for any threshold, over all thresholds,
     or that rank worse than frequencies."""
-    with pytest.raises(TrainingError, match=reason):
+    with pytest.raises(CollapsedError, match=reason):
         refuse(confidences)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from genrestream.schemas import Modality
-from genrestream.training.errors import TrainingError
+from genrestream.training.errors import CollapsedError, TrainingError
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.training
@@ -137,13 +137,13 @@ def test_a_loss_that_is_no_number_ends_the_training():
     network = new_network()
     with torch.no_grad():
         network.head.classifiers[Modality.TEXT].bias[0] = float("nan")
-    with pytest.raises(TrainingError, match=r"the loss is nan in epoch 1: a rate below 0\.001 may help"):
+    with pytest.raises(CollapsedError, match=r"the loss is nan in epoch 1: a rate below 0\.001 may help"):
         fit(network, Fit())
 
     def nothing_when_measured(shares: LogShares, wanted: torch.Tensor) -> torch.Tensor:
         return categorical(shares, wanted) * (1.0 if torch.is_grad_enabled() else float("nan"))
 
-    with pytest.raises(TrainingError, match="the validation loss is nan in epoch 1"):
+    with pytest.raises(CollapsedError, match="the validation loss is nan in epoch 1"):
         fit(new_network(), Fit(), loss_of=nothing_when_measured)
 
 

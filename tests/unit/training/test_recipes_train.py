@@ -11,12 +11,13 @@ from typer.testing import CliRunner
 
 from genrestream.cli.errors import CommandError
 from genrestream.cli.main import app
-from genrestream.repository import GOLDEN, GRAPH, Repository
+from genrestream.repository import CONFIG, GOLDEN, GRAPH, Repository, RepositoryError
 from genrestream.repository.golden import check_golden, read_golden
 from genrestream.repository.graph import Graph
 from genrestream.schemas import Kind, Modality
 from genrestream.schemas.tensors import CONFIDENCES
 from tests.unit.training.made_set import make_set
+from tests.unit.training.read_page import Page
 
 pytest.importorskip("torch")
 pytestmark = pytest.mark.training
@@ -24,9 +25,11 @@ pytestmark = pytest.mark.training
 from genrestream.training.errors import TrainingError  # noqa: E402
 from genrestream.training.fit_loop import FitSettings  # noqa: E402
 from genrestream.training.judge import judge  # noqa: E402
+from genrestream.training.recipes import train as recipes_train  # noqa: E402
 from genrestream.training.recipes.spec import RecipeSpec, load_recipe  # noqa: E402
 from genrestream.training.recipes.train import TrainedRecipe, train_recipe  # noqa: E402
-from genrestream.training.request import TrainRequest  # noqa: E402
+from genrestream.training.release import Offline, choose_rollback, release, rollback  # noqa: E402
+from genrestream.training.request import TrainRequest, refuse_unnameable  # noqa: E402
 from genrestream.training.train import train  # noqa: E402
 
 ITEMS = 120
@@ -79,6 +82,22 @@ def test_a_recipe_becomes_a_candidate(trained):
     assert {gate.rival for gate in release.gates} == {"frequencies", "all zeros", "TF-IDF"}
 
 
+def test_the_page_compares_the_branches(trained):
+    """A line a network with the figures of the report; nothing is said of a cross-fit, which a recipe has
+    not."""
+    page = Page(trained.page.read_bytes())
+    assert page.open == []
+    assert "The recipe podcast_vgg16_gru: each branch alone" in page.text
+    assert "cross-fit" not in page.text
+    report = json.loads((trained.candidate.directory / "report.json").read_bytes())
+    for name, found in report["compared"].items():
+        row = next(row for row in page.cells if row[0] == name and len(row) == 9)
+        wanted = [found["test"][field] for field in ("top1", "top5", "mean_ap", "micro_f1", "macro_f1")]
+        assert [float(cell) for cell in row[1:6]] == pytest.approx(wanted, abs=0.00051)
+        assert float(row[6]) == pytest.approx(found["inference_ms"], abs=0.0051)
+        assert row[7:] == [str(found["curves"]["best_epoch"]), "6"]
+
+
 def test_served_graphs_say_what_pytorch_said(trained, made):
     """Through features, encoders and head as a worker runs them, the test fold gets the very figures; each
     step that takes its time shows how far it is, to its end."""
@@ -108,6 +127,41 @@ def test_an_encoder_is_told_where_it_comes_from(trained):
     text = repository.encoder("text-podcast_vgg16_gru", 1)
     tokenizer = repository.version_dir(text.model, 1) / text.features.tokenizer
     assert hashlib.sha256(tokenizer.read_bytes()).hexdigest() == text.features.tokenizer_sha256
+
+
+async def test_a_rollback_brings_a_recipes_own_encoders_back(made, tmp_path):
+    """Trained twice, each version has its own versions of the encoder. After the rollback the first is live
+    again and both encoders stay served, since a second rollback would go forward."""
+    asked, spec = request(made, tmp_path / "models"), tiny("poster_vgg16", epochs=4)
+    repository = Repository(asked.models)
+    head, encoder = "podcast-genres", "image-poster_vgg16"
+    for version in (1, 2):
+        candidate = train_recipe(asked, spec).candidate
+        released = await release(repository, candidate, Offline(repository), force=True)
+        assert (released.model, released.version) == (head, version)
+        assert released.encoders[Modality.IMAGE].version == version
+    for version in (1, 2):
+        target = choose_rollback(repository, head, None)
+        await rollback(repository, target, Offline(repository))
+        live = repository.live(head)
+        assert (live.version, live.action) == (version, "rollback")
+        assert repository.served() == {head: [1, 2], encoder: [1, 2]}
+        for model in (head, encoder):
+            assert "versions: [ 1, 2 ]" in (asked.models / model / CONFIG).read_text()
+
+
+async def test_a_rollback_is_refused_where_the_encoder_is_damaged(made, tmp_path):
+    """The older version's encoder is compared with its record before anything is live."""
+    asked, spec = request(made, tmp_path / "models"), tiny("poster_vgg16", epochs=4)
+    repository = Repository(asked.models)
+    for _ in range(2):
+        await release(repository, train_recipe(asked, spec).candidate, Offline(repository), force=True)
+    graph = repository.version_dir("image-poster_vgg16", 1) / GRAPH
+    graph.write_bytes(graph.read_bytes()[:-1])
+    target = choose_rollback(repository, "podcast-genres", None)
+    with pytest.raises(RepositoryError, match=r"model\.onnx is not the file that its record describes"):
+        await rollback(repository, target, Offline(repository))
+    assert repository.live("podcast-genres").version == 2
 
 
 def test_no_other_head_is_measured_on_what_an_encoder_learnt_from(trained, made):
@@ -150,6 +204,51 @@ def test_a_recipe_that_cannot_learn_writes_nothing(made, tmp_path):
     with pytest.raises(TrainingError, match="poster_vgg16 needs image, and 20 items have it; at least 30"):
         train_recipe(request(few, models), tiny("poster_vgg16"))
     assert list(models.iterdir()) == []
+
+
+@pytest.mark.parametrize("fault", [RepositoryError("no room"), KeyboardInterrupt()])
+def test_a_candidate_that_cannot_be_written_leaves_no_encoders(made, tmp_path, monkeypatch, fault):
+    """Whether the disk is full or the training is broken off: earlier versions stay, these are withdrawn."""
+
+    def fail(*_: object) -> None:
+        raise fault
+
+    models = tmp_path / "models"
+    shared = models / "image-poster_vgg16"
+    asked, spec = request(made, models), tiny("poster_vgg16", epochs=4)
+    train_recipe(asked, spec)
+    before = {path: path.read_bytes() for path in models.rglob("*") if path.is_file()}
+    monkeypatch.setattr(recipes_train, "write_candidate", fail)
+    with pytest.raises(type(fault)):
+        train_recipe(asked, spec)
+    assert {path: path.read_bytes() for path in models.rglob("*") if path.is_file()} == before
+    assert [path.name for path in shared.iterdir() if path.is_dir()] == ["1"]
+
+
+def test_an_encoder_that_cannot_be_added_takes_the_others_along(made, tmp_path, monkeypatch):
+    """The second one fails: the first is no version any more."""
+    add = Repository.add_encoder
+
+    def only_texts(self, files, record):
+        if record.modality is Modality.IMAGE:
+            raise RepositoryError("cannot add a version: No space left on device")
+        return add(self, files, record)
+
+    monkeypatch.setattr(Repository, "add_encoder", only_texts)
+    models = tmp_path / "models"
+    with pytest.raises(RepositoryError, match="No space left on device"):
+        train_recipe(request(made, models), tiny())
+    assert list(models.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["Bad Name", "", "-x", "../x", "a" * 57])
+def test_a_name_that_no_head_can_have_is_refused_first(tmp_path, name):
+    """Before the set is looked at, which is not even there; 57 characters are 65 with `podcast-`, and 56 are
+    none too many."""
+    asked = replace(request(tmp_path / "none", tmp_path), served_as=name)
+    with pytest.raises(TrainingError, match="no head can be called 'podcast-"):
+        train_recipe(asked, tiny())
+    refuse_unnameable(replace(asked, served_as="a" * 56))
 
 
 def test_the_command_line_names_recipes_and_their_faults(made, tmp_path):

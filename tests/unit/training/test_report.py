@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 from dataclasses import replace
-from html.parser import HTMLParser
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
@@ -21,6 +20,7 @@ from genrestream.cli.main import app
 from genrestream.repository import Repository, RepositoryError
 from genrestream.schemas import Kind
 from tests.unit.training.made_set import make_set
+from tests.unit.training.read_page import Page
 from tests.unit.training.starters import copy_starters
 
 pytest.importorskip("torch")
@@ -42,47 +42,6 @@ from genrestream.training.train import Trained, train  # noqa: E402
 
 HOSTILE = '<script>alert("1")</script><img src="http://example.org/x.png"> & $\\frac$ \x00'
 HOSTILE_LABEL = "Cooking <b>& \"'$x_$"
-
-
-class Page(HTMLParser):
-    """What stands on a page."""
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.cells: list[list[str]] = []
-        self.text = ""
-        self.feed(data.decode())
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in {"meta", "img", "path", "use", "rect", "line", "image"}:
-            self.open.append(tag)
-        if tag == "tr":
-            self.cells.append([])
-        if tag in {"td", "th"}:
-            self.cells[-1].append("")
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag, self.getpos()
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-        if self.open and {"td", "th"} & set(self.open):
-            self.cells[-1][-1] += data
-
-    def row(self, *begins: str) -> list[str]:
-        """The first table row that begins so."""
-        rows = [[cell.strip() for cell in row] for row in self.cells]
-        return next(row for row in rows if row[: len(begins)] == list(begins))
-
-    def attributes(self, *names: str) -> list[str]:
-        return [attributes[name] or "" for _, attributes in self.tags for name in names if name in attributes]
 
 
 @pytest.fixture(scope="module")

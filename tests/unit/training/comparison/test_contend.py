@@ -25,6 +25,7 @@ from genrestream.training.comparison.contests import Contest  # noqa: E402
 from genrestream.training.comparison.entries import AS_THEY_ARE, OURS  # noqa: E402
 from genrestream.training.comparison.page import comparison_page  # noqa: E402
 from genrestream.training.comparison.results import RESULT, Result  # noqa: E402
+from genrestream.training.errors import TrainingError  # noqa: E402
 from genrestream.training.recipes.spec import load_recipe  # noqa: E402
 from genrestream.training.record import SPLIT  # noqa: E402
 
@@ -123,6 +124,18 @@ def test_a_system_that_collapses_is_told(result):
     assert failed.figures is None
     assert failed.hears == "text+image"
     assert "collapsed" in failed.note
+
+
+def test_what_says_nothing_of_a_system_ends_the_comparison(contest, settings, monkeypatch):
+    """A full disk is no collapse: its one line is the comparison's, and no result is kept of it."""
+
+    def full_disk(*_: object) -> None:
+        raise TrainingError("cannot keep embeddings: No space left on device")
+
+    monkeypatch.setattr(contend_module, "train_recipe", full_disk)
+    with pytest.raises(TrainingError, match="cannot keep embeddings: No space left on device"):
+        contend(contest, 1, settings, quiet, lambda line: None)
+    assert not (settings.work / "shows-1" / RESULT).exists()
 
 
 def test_a_result_is_kept_until_something_changes(result, contest, settings, announced):
