@@ -25,7 +25,7 @@ from genrestream.training.head_rows import HeadRows
 from genrestream.training.outcome import Outcome
 from genrestream.training.prepare import Prepared, prepare
 from genrestream.training.readable import without_unread
-from genrestream.training.request import Progress, TrainRequest
+from genrestream.training.request import Progress, TrainRequest, refuse_unnameable
 from genrestream.training.rivals import measure_gates
 from genrestream.training.shares import share_out
 from genrestream.training.skipped import skipped
@@ -65,6 +65,7 @@ def train(request: TrainRequest, progress: Progress = lambda step, done, total: 
         TrainingError: the sets or encoders cannot be used, or the head collapsed; nothing is written then.
         RepositoryError, TaxonomyError, FeatureSetupError: as their modules say.
     """
+    refuse_unnameable(request)
     watch = Watch()
     prepared = prepare(request, progress)
     targets, split, features = prepared.targets, prepared.split, prepared.features

@@ -236,6 +236,13 @@ def test_sets_of_which_nothing_can_be_read_end_in_one_line(tmp_path, models):
         train(request(folder, models, tmp_path / "store", min_items=5))
 
 
+def test_a_name_that_no_head_can_have_is_refused_first(made, models, tmp_path):
+    """Before anything is read: there is no store yet."""
+    with pytest.raises(TrainingError, match="Bad Name"):
+        train(request(made, models, tmp_path / "store", served_as="Bad Name"))
+    assert not (tmp_path / "store").exists()
+
+
 def test_items_with_nothing_to_hear_are_counted(tmp_path, models):
     """They have a label and no more."""
 
