@@ -52,7 +52,7 @@ CONTESTS = (
         asked_as="screenings-read-posters",
     ),
     Contest("films", Kind.EVENT),
-    Contest("tracks", Kind.TRACK, ("track_mfcc_cnn",)),
+    Contest("tracks", Kind.TRACK, ("track_mfcc_cnn", "track_mfcc_cnn_published")),
     Contest("songs", Kind.TRACK, ("track_audio_lyrics",)),
 )
 

@@ -3,12 +3,15 @@
 import io
 import json
 import wave
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 RATE_HZ = 8_000
-GENRES = {
+Genres = Mapping[str, tuple[float, str]]
+"""By name: the tone's pitch in Hz, and words of the lyrics."""
+GENRES: Genres = {
     "Folk": (220.0, "river mountain home winter"),
     "Techno": (880.0, "night machine light floor"),
     "Blues": (440.0, "woman train trouble morning"),
@@ -16,14 +19,16 @@ GENRES = {
 NOISE = "and the of my you a in to we it was"
 
 
-def make_tracks(folder: Path, items: int, seconds: float = 1.2, seed: int = 0) -> Path:
+def make_tracks(
+    folder: Path, items: int, seconds: float = 1.2, seed: int = 0, genres: Genres = GENRES
+) -> Path:
     """Write the set: groups of two, a recording of each, lyrics to two of three items."""
     rng = np.random.default_rng(seed)
     (folder / "audio").mkdir(parents=True)
     lines = []
     for index in range(items):
-        genre = list(GENRES)[int(rng.integers(len(GENRES)))]
-        pitch_hz, words = GENRES[genre]
+        genre = list(genres)[int(rng.integers(len(genres)))]
+        pitch_hz, words = genres[genre]
         (folder / "audio" / f"{index}.wav").write_bytes(tone(rng, pitch_hz, seconds))
         lyrics = " ".join(
             word for _ in range(4) for word in [*rng.choice(NOISE.split(), 3), str(rng.choice(words.split()))]

@@ -12,16 +12,18 @@ from genrestream.training.evaluate import refuse_collapsed
 from genrestream.training.head_rows import MODALITIES
 from genrestream.training.metrics import Predictions, decide, measure_decided
 from genrestream.training.split import Fold, Split, split_by_group
+from tests.unit.training.recipes.made_tracks import make_tracks
 
 pytest.importorskip("torch")
 pytestmark = pytest.mark.training
 
-from benchmarks.collapse import PUBLISHED, PUBLISHED_THRESHOLD, changed  # noqa: E402
+from benchmarks.collapse import CURED, PUBLISHED, changed  # noqa: E402
 from genrestream.training.fit_loop import FitSettings  # noqa: E402
 from genrestream.training.recipes.branches import branch_features  # noqa: E402
 from genrestream.training.recipes.compare import FittedNetwork, fit_compared  # noqa: E402
 from genrestream.training.recipes.data import RecipeRows  # noqa: E402
 from genrestream.training.recipes.spec import RecipeSpec, load_recipe  # noqa: E402
+from genrestream.training.recipes.train import train_recipe  # noqa: E402
 from genrestream.training.request import TrainRequest  # noqa: E402
 
 ITEMS, LABELS, SECONDS = 320, 12, 1
@@ -72,10 +74,31 @@ def judged(found: FittedNetwork, thresholds: np.ndarray) -> float:
 def test_the_published_form_is_refused_and_the_recipe_learns():
     """At one half the published form predicts nothing. With thresholds chosen on their fold the very same
     network does, since it ranks better than the labels' frequencies; the recipe ranks far better still."""
-    recipe = changed(load_recipe("track_mfcc_cnn"), TINY)
-    published = fitted(changed(recipe, PUBLISHED))
+    recipe = changed(load_recipe(PUBLISHED), TINY)
+    published = fitted(recipe)
+    assert (published.thresholds == 0.5).all()
     with pytest.raises(TrainingError, match="no confidence reaches its threshold, so it predicts nothing"):
-        judged(published, np.full(LABELS, PUBLISHED_THRESHOLD))
-    assert judged(published, published.thresholds) > 0.15
-    cured = fitted(recipe)
-    assert judged(cured, cured.thresholds) > 1.4 * judged(published, published.thresholds)
+        judged(published, published.thresholds)
+    chosen = fitted(changed(recipe, {"recipe": {"threshold": None}}))
+    assert judged(chosen, chosen.thresholds) > 0.15
+    cured = fitted(changed(load_recipe("track_mfcc_cnn"), TINY))
+    assert judged(cured, cured.thresholds) > 1.4 * judged(chosen, chosen.thresholds)
+
+
+def test_the_two_recipes_differ_by_the_cure_alone():
+    """At one size they are the same recipe, so that a comparison shows what the cure does."""
+    cure = {**CURED, "recipe": {**CURED["recipe"], "threshold": None}}
+    published, cured = (changed(load_recipe(name), TINY) for name in (PUBLISHED, "track_mfcc_cnn"))
+    said = {"name", "description"}
+    assert changed(published, cure).model_dump(exclude=said) == cured.model_dump(exclude=said)
+
+
+def test_nothing_is_written_of_the_published_form(tmp_path):
+    """From a set of recordings to the refusal, which says why; neither encoder nor candidate is left."""
+    genres = {f"genre {place}": (200.0 * 1.2**place, "night home") for place in range(LABELS)}
+    tracks = make_tracks(tmp_path / "tracks", ITEMS, genres=genres)
+    request = TrainRequest([tracks], Kind.TRACK, "genres", "genres", tmp_path / "models", tmp_path / "store")
+    request.models.mkdir()
+    with pytest.raises(TrainingError, match="no confidence reaches its threshold, so it predicts nothing"):
+        train_recipe(request, changed(load_recipe(PUBLISHED), TINY))
+    assert not any(request.models.iterdir())

@@ -50,6 +50,11 @@ balance: {by_label: true}
             "(published: 1) on 13 of 26 coefficients of 40 samples of 1 s",
         ),
         (
+            "track_mfcc_cnn_published",
+            {Modality.AUDIO: MfccCnn},
+            "(published: 1) on 13 of 26 coefficients of 20 samples of 1 s",
+        ),
+        (
             "track_audio_lyrics",
             {Modality.AUDIO: LogMelCnn, Modality.TEXT: ElmoLstm},
             "(published: 2 x 4096 over characters)",
