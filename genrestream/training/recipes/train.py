@@ -61,6 +61,7 @@ def train_recipe(
         RepositoryError, TaxonomyError, FeatureSetupError: as their modules say.
     """
     watch = Watch()
+    request = replace(request, keep_labels=spec.balance.keep_labels)
     prepared = labelled(request, progress)
     targets, split = prepared.targets, prepared.split
     _refuse_lacking(prepared, spec)
