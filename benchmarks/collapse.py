@@ -44,7 +44,7 @@ Change = Mapping[str, Mapping[str, Any]]
 NO_WEIGHTS = {"rebalanced": False, "class_weights": False}
 AS_THEY_ARE = {**NO_WEIGHTS, "by_label": False, "most_per_pair": None}
 CURED: Change = {"branch": {"standardise": True}, "balance": NO_WEIGHTS, "recipe": {"prior_bias": True}}
-"""What `track_mfcc_cnn` has otherwise, but for the threshold, which every form is measured without."""
+"""What `track_mfcc_cnn` has otherwise, but for the labels, and the threshold, which no form is given."""
 CHANGES: Mapping[str, Change] = {
     "as published": {},
     "coefficients standardised": {"branch": {"standardise": True}},
@@ -92,7 +92,14 @@ def main() -> int:
         for seed in range(arguments.seed, arguments.seed + arguments.seeds):
             settings = FitSettings(seed=seed)
             request = TrainRequest(
-                [folder], Kind.TRACK, arguments.task, arguments.task, Path(), arguments.store, fit=settings
+                [folder],
+                Kind.TRACK,
+                arguments.task,
+                arguments.task,
+                Path(),
+                arguments.store,
+                keep_labels=base.balance.keep_labels,
+                fit=settings,
             )
             prepared = labelled(request)
             catalogue, targets, split = prepared.catalogue, prepared.targets, prepared.split

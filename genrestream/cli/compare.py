@@ -14,6 +14,7 @@ from rich.table import Table
 
 from genrestream.cli.device import Device, device_of
 from genrestream.cli.encoders import build_pretrained
+from genrestream.cli.figures import sets_table
 from genrestream.cli.one_line import one_line_errors
 from genrestream.cli.progress import progress_bar, reporter
 from genrestream.repository.atomic import write_atomically
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from genrestream.training.comparison.contend import Settings
     from genrestream.training.comparison.contests import Contest
     from genrestream.training.comparison.entries import Entry
+    from genrestream.training.comparison.other_labels import OtherEntry
     from genrestream.training.comparison.results import Result
     from genrestream.training.comparison.table import Row
     from genrestream.training.request import Progress
@@ -114,6 +116,7 @@ def _contend(
     contests: "Sequence[Contest]", seeds: range, settings: "Settings", *, quiet: bool
 ) -> "list[Result]":
     from genrestream.training.comparison.contend import contend  # noqa: PLC0415 - imports torch
+    from genrestream.training.comparison.other_labels import mean_entries  # noqa: PLC0415
     from genrestream.training.comparison.table import rows_of  # noqa: PLC0415
 
     results = []
@@ -122,10 +125,13 @@ def _contend(
             with ExitStack() as bars:
                 results.append(contend(contest, seed, settings, _progress(bars), _note))
         if not quiet:
-            rows = rows_of([result for result in results if result.contest == contest.name])
+            mine = [result for result in results if result.contest == contest.name]
+            rows, other = rows_of(mine), mean_entries(mine)
             wide = Console()
             wide.width = max(wide.width, TABLE_COLUMNS)
             wide.print(comparison_table(contest.name, rows))
+            if other:
+                wide.print(other_table(contest, other))
     return results
 
 
@@ -174,6 +180,16 @@ def comparison_table(title: str, rows: "Sequence[Row]") -> Table:
     return table
 
 
+def other_table(contest: "Contest", entries: "Sequence[OtherEntry]") -> Table:
+    """A line a system and what it hears, by the labels of the contest's other set."""
+    title = (
+        f"{contest.name}, the labels of {contest.other_set}: joined by title, {entries[0].labels} labels, "
+        f"{entries[0].ambiguous} items left out as ambiguous"
+    )
+    lines = {f"{entry.system}: {entry.hears}": entry.sets for entry in entries}
+    return sets_table(title, lines)
+
+
 def _named(entry: "Entry") -> str:
     if entry.figures is None:
         return f"{entry.system}: {entry.note}"
@@ -191,7 +207,12 @@ def _show(results: "Sequence[Result]", page: Path, *, as_json: bool) -> None:
             for gate in result.leads
         ]
         rows = [row.as_dict() for row in rows_of(results)]
-        typer.echo(json.dumps({"rows": rows, "leads": leads, "page": str(page)}))
+        other = [
+            {"contest": result.contest, "seed": result.seed, **entry.model_dump(mode="json")}
+            for result in results
+            for entry in result.other
+        ]
+        typer.echo(json.dumps({"rows": rows, "leads": leads, "other_labels": other, "page": str(page)}))
         return
     for result in results:
         for gate in result.leads:

@@ -111,6 +111,11 @@ class Release(_Record):
     model: str = Field(pattern=NAME)
     version: int = Field(ge=1)
     labels: tuple[str, ...] = Field(min_length=1)
+    others: str | None = Field(
+        default=None,
+        exclude_if=lambda label: label is None,
+        description="Which of the labels stands for all that are not among them; none in most heads.",
+    )
     thresholds: tuple[float, ...] = Field(description="The confidence from which each label is given.")
     taxonomy: str
     taxonomy_version: int = Field(ge=1)
@@ -135,6 +140,8 @@ class Release(_Record):
             raise ValueError(f"{len(self.labels)} labels but {len(self.thresholds)} thresholds")
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("a label stands twice")
+        if self.others is not None and self.others not in self.labels:
+            raise ValueError(f"others is {self.others!r}, which is none of the labels")
         if self.feature_hash != self.features.spec_hash:
             raise ValueError("feature_hash is not the hash of features")
         if unused := set(self.encoders) - set(self.modalities):

@@ -89,6 +89,8 @@ def judge(
     rules = taxonomy(release.taxonomy)
     truth = _truth([rules.map(source, labels) for labels in examples.labels], release)
     given = rules.given_by(source) if isinstance(rules, Taxonomy) else frozenset(release.labels)
+    if release.others is not None:
+        given |= {release.others}
     kept = [place for place, label in enumerate(release.labels) if label in given]
     if not kept:
         raise TrainingError(f"none of the head's labels is one that the source {source} gives")
@@ -163,5 +165,6 @@ def _truth(labels_of_items: Sequence[tuple[str, ...]], release: Release) -> NDAr
     index = {label: place for place, label in enumerate(release.labels)}
     truth = np.zeros((len(labels_of_items), len(release.labels)), np.bool_)
     for row, labels in enumerate(labels_of_items):
-        truth[row, [index[label] for label in labels if label in index]] = True
+        named = [release.others if label not in index else label for label in labels]
+        truth[row, [index[label] for label in named if label is not None]] = True
     return truth

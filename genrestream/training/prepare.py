@@ -27,7 +27,7 @@ from genrestream.training.near_duplicates import Clusters, find_clusters
 from genrestream.training.picture_texts import refuse_unread
 from genrestream.training.request import Progress, TrainRequest
 from genrestream.training.split import Fold, Split, split_by_group
-from genrestream.training.targets import Targets, make_targets
+from genrestream.training.targets import Targets, make_targets, merge_rare
 from genrestream.training.terms_size import hashed_features
 
 MIN_MODALITY_ITEMS = 30
@@ -88,6 +88,11 @@ def labelled(request: TrainRequest, progress: Progress = lambda step, done, tota
     )
     frozen = None if request.split is None else _frozen(request.split, catalogue, clusters)
     split = frozen.split if frozen else split_by_group(targets.has, clusters.names, request.fit.seed)
+    if request.keep_labels is not None:
+        merged = merge_rare(
+            catalogue.examples.labels, split[Fold.TRAIN], request.keep_labels, request.min_items
+        )
+        targets = make_targets(merged, request.min_items)
     learnt = _learnable(targets, split, request.min_items)
     return Prepared(catalogue, learnt, split, clusters, frozen)
 

@@ -12,6 +12,7 @@ from genrestream.training.prepare import Prepared
 from genrestream.training.request import TrainRequest
 from genrestream.training.skipped import skipped
 from genrestream.training.split import Fold
+from genrestream.training.targets import OTHERS
 from genrestream.training.versions import library_versions
 
 REPORT = "report.json"
@@ -27,6 +28,7 @@ def release_record(request: TrainRequest, outcome: Outcome) -> Release:
         model=f"{request.kind}-{request.served_as}",
         version=1,
         labels=prepared.targets.labels,
+        others=OTHERS if request.keep_labels and OTHERS in prepared.targets.labels else None,
         thresholds=tuple(round(float(threshold), 4) for threshold in outcome.thresholds),
         taxonomy=rules.name,
         taxonomy_version=rules.version,

@@ -40,6 +40,9 @@ class TrainRequest:
     taxonomy: str = AS_GIVEN
     source: str = ""
     """Whose labels the taxonomy maps."""
+    keep_labels: int | None = None
+    """How many of the training fold's most frequent labels stand for themselves, the others being one label;
+    None: all do."""
     split: Path | None = None
     """A `split.json` whose folds are used again; None: a new split by the seed."""
     fit: FitSettings = field(default_factory=FitSettings)

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from genrestream.schemas.taxonomy import merge_tail
 from genrestream.training.errors import TrainingError
 
 MAX_LABELS = 2_000
 """More would need another kind of head: its table of terms grows with the labels."""
+OTHERS = "Others"
+"""What a merged tail is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +51,16 @@ def make_targets(labels_of_items: Sequence[tuple[str, ...]], min_items: int) -> 
     for row, labels in enumerate(labels_of_items):
         has[row, [index[label] for label in labels if label in index]] = True
     return Targets(tuple(kept), has, len(counts) - len(kept))
+
+
+def merge_rare(
+    labels_of_items: Sequence[tuple[str, ...]], train: NDArray[np.int64], keep: int, min_items: int
+) -> list[tuple[str, ...]]:
+    """The items' labels with all but the `keep` most frequent of the rows `train` become `OTHERS`.
+
+    So does a label that fewer than `min_items` of these rows have: what a head does not name is in the tail.
+    """
+    counts = Counter(label for row in train for label in labels_of_items[row])
+    enough = sum(count >= min_items for count in counts.values())
+    merged = merge_tail(counts, min(keep, enough), OTHERS)
+    return [tuple(dict.fromkeys(merged.get(label, OTHERS) for label in labels)) for labels in labels_of_items]

@@ -11,12 +11,14 @@ from genrestream.schemas.items import Modality
 from genrestream.schemas.releases import Gate
 from genrestream.training.comparison.contests import SAMPLE, Contest
 from genrestream.training.comparison.entries import (
+    OURS,
     Entry,
     complete_rows,
     leads,
     our_entries,
     recipe_entries,
 )
+from genrestream.training.comparison.other_labels import other_entries
 from genrestream.training.comparison.results import Result, fingerprint, read_result, write_result
 from genrestream.training.errors import CollapsedError, TrainingError
 from genrestream.training.fit_loop import FitSettings
@@ -71,7 +73,8 @@ def contend(
     specs = [scaled(load_recipe(name), settings.recipe_epochs) for name in contest.recipes]
     items = settings.sample if contest.set_name == SAMPLE else settings.data / contest.set_name
     folder = settings.work / f"{contest.name}-{seed}"
-    mark = fingerprint(contest, items, specs, seed, settings.epochs, settings.device)
+    other = contest.other_items(settings.data)
+    mark = fingerprint(contest, items, specs, seed, settings.epochs, settings.device, other)
     kept = read_result(folder, mark)
     if kept is not None:
         announce(f"{contest.name}, seed {seed}: kept from an earlier run in {os.path.relpath(folder)}")
@@ -89,6 +92,8 @@ def contend(
     trained = [recipe.trained for recipe in fared if recipe.trained is not None]
     # On the items that the recipe can hear in full: with one recipe a contest there is one such set.
     rows = complete_rows(trained[0]) if trained else None
+    systems: dict[str, Trained] = {OURS: ours}
+    systems |= {spec.name: each.trained for spec, each in zip(specs, fared, strict=True) if each.trained}
     result = Result(
         contest=contest.name,
         seed=seed,
@@ -96,6 +101,7 @@ def contend(
         entries=(*our_entries(ours, rows), *(entry for recipe in fared for entry in recipe.entries)),
         leads=tuple(gate for recipe in fared for gate in recipe.leads),
         pages=pages,
+        other=tuple(other_entries(contest, settings.data, systems, rows)),
     )
     write_result(folder, result)
     # Some hundred megabytes that nothing reads again: the next run starts from nothing, so that its seconds

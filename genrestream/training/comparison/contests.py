@@ -29,6 +29,11 @@ class Contest:
     source: str = ""
     asked_as: str = ""
     """The name of a contest that only runs when it is asked for."""
+    other_set: str = ""
+    """A set that has some of the items too, with labels of its own: where it is there, all is measured by
+    these as well."""
+    other_source: str = ""
+    """Whose labels those are, for the taxonomy."""
 
     @property
     def name(self) -> str:
@@ -37,12 +42,25 @@ class Contest:
             return self.asked_as
         return self.set_name if self.taxonomy == AS_GIVEN else f"{self.set_name}-{self.taxonomy}"
 
+    def other_items(self, data: Path) -> Path | None:
+        """The folder of the other set below `data`, if there is one."""
+        folder = data / self.other_set
+        return folder if self.other_set and (folder / ITEMS_FILE).is_file() else None
+
 
 CONTESTS = (
     Contest(SAMPLE, Kind.PODCAST, ("podcast_vgg16_gru",)),
     Contest("podcasts", Kind.PODCAST),
     Contest("screenings", Kind.EVENT, ("podcast_vgg16_gru",)),
-    Contest("screenings", Kind.EVENT, ("poster_vgg16",), taxonomy="film-genres", source="imdb"),
+    Contest(
+        "screenings",
+        Kind.EVENT,
+        ("poster_vgg16",),
+        taxonomy="film-genres",
+        source="imdb",
+        other_set="films",
+        other_source="tmdb",
+    ),
     Contest(
         "screenings",
         Kind.EVENT,

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from genrestream.schemas.releases import Gate
 from genrestream.training.bootstrap import DRAWS
 from genrestream.training.comparison.entries import OURS
+from genrestream.training.comparison.other_labels import OtherEntry, mean_entries
 from genrestream.training.comparison.plots import cost_plot, quality_plot
 from genrestream.training.comparison.results import Result
 from genrestream.training.comparison.table import Row, rows_of
@@ -30,6 +31,8 @@ class Section:
     rows: Sequence[Row]
     leads: Sequence[tuple[int, Gate]]
     """Our head beside a recipe, with the seed."""
+    other: Sequence[OtherEntry]
+    """The systems by the labels of another set."""
     pages: Sequence[tuple[str, str]]
     """A system with its seed, and the way from the comparison to its own page."""
     plot: Markup | None
@@ -73,6 +76,7 @@ def _section(name: str, results: Sequence[Result], rows: Sequence[Row], folder: 
         name=name,
         rows=lines,
         leads=[(result.seed, gate) for result in mine for gate in result.leads],
+        other=mean_entries(mine),
         pages=[
             (f"{system}, seed {result.seed}", quote(os.path.relpath(page, folder)))
             for result in mine

@@ -11,6 +11,7 @@ from genrestream.repository.atomic import write_atomically
 from genrestream.schemas.releases import Gate
 from genrestream.training.catalogue import ITEMS_FILE
 from genrestream.training.comparison.entries import Entry
+from genrestream.training.comparison.other_labels import OtherEntry
 from genrestream.training.errors import TrainingError
 from genrestream.training.recipes.spec import RecipeSpec
 from genrestream.training.versions import code_digest, library_versions
@@ -31,27 +32,32 @@ class Result(BaseModel):
     entries: tuple[Entry, ...]
     leads: tuple[Gate, ...]
     """Our head beside each recipe."""
+    other: tuple[OtherEntry, ...] = ()
+    """The same test items by the labels of another set."""
     pages: dict[str, str]
     """The report page of each system that was trained, by its name."""
 
 
 def fingerprint(
-    contest: object, folder: Path, recipes: Sequence[RecipeSpec], seed: int, epochs: int, device: str
+    contest: object,
+    folder: Path,
+    recipes: Sequence[RecipeSpec],
+    seed: int,
+    epochs: int,
+    device: str,
+    other: Path | None = None,
 ) -> str:
-    """SHA-256, hexadecimal, of all that decides a result: the contest, its items, the recipes as they are
-    run, the device, the libraries, and the code, which built the encoders as well.
+    """SHA-256, hexadecimal, of all that decides a result: the contest, its items and those of the `other`
+    set, the recipes as they are run, the device, the libraries, and the code, which built the encoders as
+    well.
 
     Raises:
         TrainingError: the items cannot be read.
     """
-    try:
-        with (folder / ITEMS_FILE).open("rb") as file:
-            items = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise TrainingError(f"cannot read {folder / ITEMS_FILE}: {error.strerror}") from error
     said = {
         "contest": repr(contest),
-        "items": items,
+        "items": _digest(folder),
+        "other": None if other is None else _digest(other),
         "recipes": [recipe.model_dump(mode="json") for recipe in recipes],
         "seed": seed,
         "epochs": epochs,
@@ -60,6 +66,14 @@ def fingerprint(
         "code": code_digest(),
     }
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def _digest(folder: Path) -> str:
+    try:
+        with (folder / ITEMS_FILE).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise TrainingError(f"cannot read {folder / ITEMS_FILE}: {error.strerror}") from error
 
 
 def read_result(folder: Path, wanted: str) -> Result | None:

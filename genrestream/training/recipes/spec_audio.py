@@ -74,8 +74,14 @@ class ElmoLstm(Part):
 
 
 class Balance(Part):
-    """Long tails: what an epoch shows, and what each loss weighs. Which labels there are, a taxonomy says."""
+    """Long tails: what an epoch shows, and what each loss weighs, and what becomes of rare labels."""
 
+    keep_labels: int | None = Field(
+        default=None,
+        ge=1,
+        le=2000,
+        description="So many of the training fold's most frequent labels stay; the others become Others.",
+    )
     most_per_pair: int | None = Field(
         default=None,
         ge=1,

@@ -64,6 +64,7 @@ def train_recipe(
     """
     refuse_unnameable(request)
     watch = Watch()
+    request = replace(request, keep_labels=spec.balance.keep_labels)
     prepared = labelled(request, progress)
     targets, split = prepared.targets, prepared.split
     _refuse_lacking(prepared, spec)

@@ -94,6 +94,18 @@ def test_mfccs_become_a_candidate(tracks, tmp_path):
     assert encoder_graphs(first) == encoder_graphs(again)
 
 
+def test_a_merged_tail_is_served_and_evaluated_as_it_was_learnt(tracks, tmp_path):
+    """Two of the three genres keep their names; `evaluate`, which reads the set's own labels, finds the very
+    figures of the training with the third as Others."""
+    spec = MFCC_CNN.model_copy(update={"balance": MFCC_CNN.balance.model_copy(update={"keep_labels": 2})})
+    found = trained(spec, tracks, tmp_path / "merged")
+    release = found.candidate.release
+    assert release.others == "Others"
+    assert len(release.labels) == 3
+    assert len({"Folk", "Techno", "Blues"} & set(release.labels)) == 2
+    check_served(found, tracks)
+
+
 def test_audio_and_lyrics_become_a_candidate(tracks, tmp_path):
     """The two encoders are compared alone and together, an item without lyrics is heard by its recording,
     and what is served is what was trained."""

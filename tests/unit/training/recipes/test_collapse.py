@@ -86,8 +86,12 @@ def test_the_published_form_is_refused_and_the_recipe_learns():
 
 
 def test_the_two_recipes_differ_by_the_cure_alone():
-    """At one size they are the same recipe, so that a comparison shows what the cure does."""
-    cure = {**CURED, "recipe": {**CURED["recipe"], "threshold": None}}
+    """At one size and with all labels they are the same recipe, so that only the cure is compared."""
+    cure = {
+        **CURED,
+        "balance": {**CURED["balance"], "keep_labels": None},
+        "recipe": {**CURED["recipe"], "threshold": None},
+    }
     published, cured = (changed(load_recipe(name), TINY) for name in (PUBLISHED, "track_mfcc_cnn"))
     said = {"name", "description"}
     assert changed(published, cure).model_dump(exclude=said) == cured.model_dump(exclude=said)
