@@ -35,7 +35,8 @@ def share_out(
         TrainingError: embeddings cannot be kept, or the store is not one that all processes see.
         FeatureSetupError, RepositoryError: an encoder's tokenizer or graph is damaged.
     """
-    rank, count = current().rank, current().count
+    processes = current()
+    rank, count = processes.rank, processes.count
     if count == 1:
         return
     share = examples.only(np.arange(rank, len(examples), count))

@@ -25,7 +25,7 @@ class ModelCost:
 
 
 @dataclass(frozen=True, slots=True)
-class RecipeNetwork:
+class ComparedNetwork:
     """One of a recipe's networks: a branch alone, or all together."""
 
     figures: Figures
@@ -52,7 +52,7 @@ class Training:
     curves: Sequence[Mapping[str, Sequence[float]]]
     """Of each part of the cross-fit and branch, the loss on what was left out, epoch by epoch; a recipe has
     none."""
-    networks: Mapping[str, RecipeNetwork]
+    networks: Mapping[str, ComparedNetwork]
     """A recipe's, by what they hear, such as `text+image`; last the one of all that is the candidate."""
     split_items: Mapping[str, int]
     items_by_label: NDArray[np.int64]

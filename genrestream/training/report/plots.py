@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from genrestream.training.metrics import CALIBRATION_BINS, Reliability
 from genrestream.training.report.drawing import BLUE, INK, ORANGE, STYLE, to_svg
-from genrestream.training.report.findings import RecipeNetwork
+from genrestream.training.report.findings import ComparedNetwork
 from genrestream.training.report.words import shortened
 
 _CELL_IN = 0.235
@@ -92,7 +92,7 @@ def curves_plot(curves: Sequence[Mapping[str, Sequence[float]]]) -> str:
         return to_svg(figure)
 
 
-def networks_plot(networks: Mapping[str, RecipeNetwork]) -> str:
+def networks_plot(networks: Mapping[str, ComparedNetwork]) -> str:
     """A panel a network: the loss in training and the one that stopped it, with the epoch that was kept."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(3.6 * len(networks) + 0.3, 3.0), layout="constrained")

@@ -15,7 +15,7 @@ from genrestream.training.judge import Judgement, encoders_of
 from genrestream.training.metrics import Figures
 from genrestream.training.outcome import Outcome
 from genrestream.training.report.costs import measure_costs
-from genrestream.training.report.findings import Findings, RecipeNetwork, Training
+from genrestream.training.report.findings import ComparedNetwork, Findings, Training
 from genrestream.training.report.page import render
 from genrestream.training.request import TrainRequest
 from genrestream.training.skipped import IN_WORDS, skipped
@@ -117,9 +117,9 @@ def _training(request: TrainRequest, outcome: Outcome) -> Training:
     )
 
 
-def _network(found: Mapping[str, Any]) -> RecipeNetwork:
+def _network(found: Mapping[str, Any]) -> ComparedNetwork:
     """As the report has it."""
     curves = found["curves"]
-    return RecipeNetwork(
+    return ComparedNetwork(
         Figures(**found["test"]), found["inference_ms"], curves["train"], curves["validation"]
     )
