@@ -132,7 +132,7 @@ def _against(request: TrainRequest, spec: RecipeSpec, ours: Trained, progress: P
         hears = "+".join(modality for modality in Modality if modality in spec.branches)
         return Fared([Entry(system=spec.name, hears=hears, note=str(error))])
     gates = leads(spec.name, ours, trained, request.fit.seed)
-    return Fared(recipe_entries(spec.name, trained), gates, trained.page, trained)
+    return Fared(recipe_entries(spec.name, ours, trained), gates, trained.page, trained)
 
 
 def scaled(spec: RecipeSpec, epochs: int | None) -> RecipeSpec:

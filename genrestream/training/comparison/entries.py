@@ -25,6 +25,7 @@ from genrestream.training.recipes.train import TrainedRecipe
 from genrestream.training.report.costs import encoder_cost, graph_cost
 from genrestream.training.report.findings import ModelCost
 from genrestream.training.split import Fold
+from genrestream.training.targets import OTHERS
 from genrestream.training.train import Trained
 
 OURS = "ours"
@@ -115,13 +116,18 @@ def our_entries(ours: Trained, rows: NDArray[np.int64] | None) -> list[Entry]:
     return found
 
 
-def recipe_entries(name: str, trained: TrainedRecipe) -> list[Entry]:
-    """Each branch of a recipe alone where there are several, and last all together."""
+def recipe_entries(name: str, ours: Trained, trained: TrainedRecipe) -> list[Entry]:
+    """Each branch of a recipe alone where there are several, and last all together.
+
+    What it hears says so where it learnt other labels than our head: then the figures are not of the same.
+    """
     costs = measure_trained(trained)
+    labels = trained.prepared.targets.labels
+    own = "" if labels == ours.prepared.targets.labels else f", {len(labels)} labels of its own"
     found = []
     for compared in trained.compared:
         hears = [Modality(modality) for modality in compared.name.split("+")]
-        found.append(_entry(name, compared.name, compared.test, costs, hears))
+        found.append(_entry(name, f"{compared.name}{own}", compared.test, costs, hears))
     found[-1] = found[-1].model_copy(update={"training_s": sum(trained.seconds.values())})
     return found
 
@@ -134,17 +140,23 @@ def complete_rows(trained: TrainedRecipe) -> NDArray[np.int64]:
 def leads(name: str, ours: Trained, recipe: TrainedRecipe, seed: int) -> list[Gate]:
     """Our head beside the recipe on the test items that have all of its modalities, by paired bootstrap.
 
-    Each hears what it can of them. Raises TrainingError where the two did not learn the same labels.
+    Each hears what it can of them. Of a recipe that learnt other labels than our head, those of both count;
+    without any there is nothing to compare, and the list is empty.
     """
-    if ours.prepared.targets.labels != recipe.prepared.targets.labels:
-        raise TrainingError(f"{name} and our head did not learn the same labels: nothing can be compared")
+    known, learnt = ours.prepared.targets.labels, recipe.prepared.targets.labels
+    # A merged tail is no label that our head could know by the same name.
+    both = [label for label in known if known == learnt or (label in learnt and label != OTHERS)]
+    if not both:
+        return []
+    rival = name if known == learnt else f"{name} ({len(both)} labels that both learnt)"
     theirs = _whole_slice(recipe)
     place = np.searchsorted(ours.prepared.split[Fold.TEST], theirs.rows)
-    mine = ours.evaluation.predictions.only(place, range(len(ours.prepared.targets.labels)))
-    truth = ours.prepared.targets.has[theirs.rows]
+    of_ours, of_theirs = [known.index(label) for label in both], [learnt.index(label) for label in both]
+    mine = ours.evaluation.predictions.only(place, of_ours)
+    its = theirs.predictions.only(np.arange(len(theirs.rows)), of_theirs)
+    truth = ours.prepared.targets.has[theirs.rows][:, of_ours]
     groups = [ours.prepared.groups[row] for row in theirs.rows]
-    figures = [GateFigure.MEAN_AP, GateFigure.MICRO_F1]
-    return gates(name, truth, mine, theirs.predictions, groups, figures, seed)
+    return gates(rival, truth, mine, its, groups, [GateFigure.MEAN_AP, GateFigure.MICRO_F1], seed)
 
 
 def _whole_slice(trained: TrainedRecipe) -> Slice:

@@ -13,6 +13,7 @@ import yaml
 
 from genrestream.repository.layout import PAGE
 from genrestream.schemas import Kind, Modality
+from genrestream.schemas.releases import Release
 from tests.unit.training.made_set import make_set
 
 pytest.importorskip("torch")
@@ -124,6 +125,23 @@ def test_a_system_that_collapses_is_told(result):
     assert failed.figures is None
     assert failed.hears == "text+image"
     assert "collapsed" in failed.note
+
+
+def test_a_recipe_with_a_merged_tail_is_compared_on_what_both_learnt(settings):
+    """It keeps two of the three labels and learns Others beside them: its own line says that it has labels of
+    its own, and our head is held against it by the two alone."""
+    merged = recipe_file(settings.data, "merged", labels="sigmoid", balance={"keep_labels": 2})
+    found = contend(Contest("shows", Kind.PODCAST, (merged,)), 2, settings, quiet, lambda line: None)
+    theirs = [entry for entry in found.entries if entry.system == "merged"]
+    assert {entry.hears for entry in theirs} == {
+        f"{hears}, 3 labels of its own" for hears in ("text", "image", "text+image")
+    }
+    assert {gate.rival for gate in found.leads} == {"merged (2 labels that both learnt)"}
+    assert (
+        Release.model_validate_json(Path(found.pages["merged"]).with_name("release.json").read_bytes()).others
+        == "Others"
+    )
+    assert "3 labels of its own" in comparison_page([found], {}, Path(found.pages["merged"]).parent).decode()
 
 
 def test_what_says_nothing_of_a_system_ends_the_comparison(contest, settings, monkeypatch):
