@@ -88,7 +88,7 @@ class Gate(_Record):
 
     rival: str = Field(
         description="A baseline, the version that was live (its model and version), or one of several "
-        "modalities, alone on the items that have them all."
+        "modalities or branches, alone on the items that have them all."
     )
     figure: GateFigure
     wanted: Wanted = Wanted.BETTER

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from genrestream.repository import Candidate
 from genrestream.repository.layout import PAGE
 from genrestream.schemas.releases import Gate
-from genrestream.training.beside_branches import beside_branches
+from genrestream.training.beside_branches import beside_branches, branches_alone
 from genrestream.training.candidate import write_candidate
 from genrestream.training.evaluate import Evaluation, evaluate
 from genrestream.training.export import export_head
@@ -93,7 +93,13 @@ def train(request: TrainRequest, progress: Progress = lambda step, done, total: 
     thresholds = _thresholds(request, fitted, rows, targets.has, split)
     read = None if rows.read is None else rows.read.presence
     evaluation = evaluate(fitted, rows.presence, targets.has, split, thresholds, request.fit.seed, read)
-    beside = beside_branches(evaluation.parts, targets.has, prepared.groups, request.fit.seed)
+    beside = beside_branches(
+        evaluation.parts,
+        targets.has,
+        prepared.groups,
+        request.fit.seed,
+        branches_alone(fitted, evaluation.parts),
+    )
     gates = measure_gates(request, prepared, evaluation, beside)
     watch.lap("evaluate")
 

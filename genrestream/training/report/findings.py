@@ -82,7 +82,7 @@ class Findings:
     parts: Mapping[str, Slice]
     """What the slices' figures were measured on; their rows are those of `truth`."""
     beside: Mapping[str, BesideBranches]
-    """By slice of several modalities."""
+    """By slice that several modalities or branches speak of."""
     costs: Sequence[ModelCost]
     versions: Mapping[str, str]
     seed: int

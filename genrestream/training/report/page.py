@@ -14,6 +14,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from genrestream.schemas.items import Modality
 from genrestream.training.bootstrap import DRAWS
 from genrestream.training.gates import LEVEL
 from genrestream.training.metrics import Predictions, Reliability, reliability
@@ -70,6 +71,7 @@ def render(findings: Findings, media_bytes: int = MEDIA_BYTES) -> bytes:
         figure_names=FIGURES,
         compared=COMPARED,
         estimates=estimate(findings),
+        rivals=_rivals(findings),
         mistakes=mistake_cards(findings, MediaShelf(media_bytes)),
         draws=DRAWS,
         level=LEVEL,
@@ -79,6 +81,16 @@ def render(findings: Findings, media_bytes: int = MEDIA_BYTES) -> bytes:
         **_plots(findings),
     )
     return page.encode("utf-8", "replace")
+
+
+def _rivals(findings: Findings) -> list[str]:
+    """What the slices' figures stand beside: each modality, and after it its branches."""
+    modalities = list(Modality)
+
+    def place(rival: str) -> tuple[int, bool]:
+        return modalities.index(Modality(rival.partition(":")[0])), ":" in rival
+
+    return sorted({rival: None for found in findings.beside.values() for rival in found.alone}, key=place)
 
 
 def _plots(findings: Findings) -> Mapping[str, Any]:

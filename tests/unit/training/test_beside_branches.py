@@ -11,7 +11,7 @@ from tests.unit.training.heads import make_rows
 pytest.importorskip("torch")
 pytestmark = pytest.mark.training
 
-from genrestream.training.beside_branches import BesideBranches, beside_branches  # noqa: E402
+from genrestream.training.beside_branches import BesideBranches, beside_branches, branches_alone  # noqa: E402
 from genrestream.training.evaluate import Slice, predict_slices  # noqa: E402
 from genrestream.training.fit_head import FittedHead, fit_head  # noqa: E402
 from genrestream.training.fit_loop import FitSettings  # noqa: E402
@@ -55,9 +55,9 @@ def test_a_branch_of_pure_noise_takes_nothing_from_the_good_one(noise):
     rows, targets = with_noise(noise)
     found = measured(*fitted(rows, targets), rows, targets)
     (good,) = {*BOTH} - {noise}
-    assert found.best is good
-    assert found.branches[noise].mean_ap < 0.4
-    assert found.branches[good].mean_ap > 0.5
+    assert found.best == good
+    assert found.alone[noise] < 0.4
+    assert found.alone[good] > 0.5
     assert found.gate.passed
     assert found.gate.head > found.gate.other - 0.02
 
@@ -90,6 +90,36 @@ def test_a_gate_that_listens_to_noise_is_found_out():
         assert figure == pytest.approx(wanted, abs=1e-4)
 
 
+def test_the_branches_of_one_modality_are_rivals_too():
+    """Text is heard as words and as an embedding: alone each is what its own logits rank. All of text's
+    weight on the embedding, turned round, is worse than the best of both beyond doubt; where a modality has
+    one branch, that is not listed."""
+    rows, targets = with_noise(None)
+    head, test = fitted(rows, targets)
+    thresholds = np.full(targets.shape[1], 0.5)
+
+    def beside() -> dict[str, BesideBranches]:
+        parts = predict_slices(head.predict, test, rows.presence, thresholds, head.modalities)
+        return beside_branches(parts, targets, GROUPS, 0, branches_alone(head, parts))
+
+    branches = ("text: words", "text: embedding")
+    good = beside()
+    assert {name: set(found.alone) for name, found in good.items()} == {
+        "text": {*branches},
+        "text+image": {*branches, *BOTH},
+    }
+    assert head.head.branches.names[:2] == ("terms", "text")
+    for place, name in enumerate(branches):
+        wanted = mean_average_precision(targets[test], head.logits[test, place])
+        assert good["text"].alone[name] == pytest.approx(wanted)
+    assert good["text"].gate.passed
+    assert good["text"].gate.rival == f"{good['text'].best} alone on text"
+
+    weights = head.head.gate.weights[subset_number([Modality.TEXT])]
+    weights[0], weights[1] = 0.0, -1.0
+    assert not beside()["text"].gate.passed
+
+
 def test_branches_are_measured_on_the_items_that_have_them_all():
     """Of forty items the first thirty have a picture too: what their text says of the other ten counts
     nothing, and the better of the two is the rival."""
@@ -105,10 +135,9 @@ def test_branches_are_measured_on_the_items_that_have_them_all():
     upset[30:] = 1.0 - clear[30:]
     parts = {"text": part(every, upset), "image": part(few, vague), "text+image": part(few, clear)}
     found = beside_branches(parts, truth, [str(row) for row in range(40)], 0)["text+image"]
-    assert found.best is Modality.TEXT
-    assert {figures.items for figures in found.branches.values()} == {30}
+    assert found.best == Modality.TEXT
     assert found.gate.items == 30
     assert found.gate.other == found.gate.head
     assert found.gate.lead == (0.0, 0.0)
     assert found.gate.passed
-    assert found.branches[Modality.IMAGE].mean_ap < found.gate.other
+    assert found.alone[Modality.IMAGE] < found.gate.other

@@ -69,7 +69,11 @@ def test_what_is_read_is_worth_its_own_numbers(trained):
     assert report["picture_text_ms"] > 0
     page = (trained.candidate.directory / "report.html").read_text(encoding="utf-8")
     assert "Reading the text in a picture took a core" in page
-    assert report["beside_branches"]["text+image+read text"]["best"] == "image"
+    beside = report["beside_branches"]["text+image+read text"]
+    # A text that was read is not without its picture, so text alone is no rival; its branches are.
+    assert beside["alone"].keys() == {"image", "text: words", "text: embedding"}
+    assert beside["gate"]["rival"] == "text: words alone on text+image+read text"
+    assert beside["gate"]["passed"]
 
 
 def test_what_another_process_has_read_is_taken_over(trained, made, store, tmp_path):

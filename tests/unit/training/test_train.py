@@ -86,7 +86,7 @@ def test_a_learnable_set_becomes_a_good_candidate(made, models, store):
     assert report["baselines"]["all zeros"]["micro_f1"] == 0
     assert report["slices"].keys() == {"text", "image", "text+image"}
     beside = report["beside_branches"]["text+image"]
-    assert beside["branches"].keys() == {"text", "image"}
+    assert beside["alone"].keys() == {"text", "image", "text: words", "text: embedding"}
     assert beside["gate"]["rival"] == f"{beside['best']} alone on text+image"
     assert beside["gate"]["head"] == pytest.approx(report["slices"]["text+image"]["mean_ap"], abs=1e-4)
     assert beside["gate"]["passed"]
