@@ -188,6 +188,10 @@ def evaluate(
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Write the report page there.")
     ] = None,
+    most_items: Annotated[
+        int,
+        typer.Option(min=1, help="Of more, whole groups are drawn by chance: memory is bounded by it."),
+    ] = 20_000,
     as_json: Json = False,
 ) -> None:
     """Measure a head on the items of sets that its training never saw, through its served graph."""
@@ -206,6 +210,7 @@ def evaluate(
                 store,
                 source,
                 reporter(bar),
+                most_items,
             )
         if html is not None:
             from genrestream.training.report.sources import judgement_page  # noqa: PLC0415 - loads matplotlib
@@ -214,13 +219,19 @@ def evaluate(
     rows = {"head": judgement.head, **judgement.slices, "all zeros": judgement.all_zeros}
     if as_json:
         figures = {name: found.as_dict() for name, found in rows.items()}
-        shown = {"left_out": judgement.left_out, "unknown_labels": judgement.unknown_labels}
+        shown = {
+            "left_out": judgement.left_out,
+            "not_drawn": judgement.not_drawn,
+            "unknown_labels": judgement.unknown_labels,
+        }
         typer.echo(json.dumps({"head": head, **shown, "figures": figures, "sets": judgement.sets.as_dict()}))
         return
     left_out = f"{judgement.left_out} of its training or nearly the same left out"
     title = f"{head}, {judgement.head.items} items; {left_out}"
     console = Console()
     console.print(figures_table(title, rows))
+    if judgement.not_drawn:
+        console.print(f"{judgement.not_drawn} more items not measured: --most-items is {most_items}")
     console.print(sets_table("The sets of labels that items are given", {"head": judgement.sets}))
     if judgement.unknown_labels:
         unknown = ", ".join(judgement.unknown_labels)

@@ -18,6 +18,7 @@ from genrestream.training.catalogue import Example, read_catalogue
 from genrestream.training.encode_chunk import Encoder
 from genrestream.training.errors import TrainingError
 from genrestream.training.evaluate import Slice, predict_slices, slice_figures
+from genrestream.training.groups import rows_of_some
 from genrestream.training.head_inputs import head_inputs_of
 from genrestream.training.head_rows import HeadRows
 from genrestream.training.learnt_items import unseen
@@ -25,8 +26,11 @@ from genrestream.training.metrics import Figures, Predictions, decide, measure_d
 from genrestream.training.near_duplicates import find_clusters
 from genrestream.training.request import Progress
 from genrestream.training.set_figures import SetFigures, measure_sets
+from genrestream.training.split import MAX_MEASURED_ITEMS
 
 BATCH_ITEMS = 32
+DRAW_SEED = 0
+"""Of the items that are measured where there are more than may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,8 @@ class Judgement:
     left_out: int
     """Items of the sets that the head or its encoders learnt, stopped or were tuned on, and the rest of their
     clusters."""
+    not_drawn: int
+    """Other items that it never saw and that are beyond the bound."""
     examples: Sequence[Example]
     """The items measured on, n."""
     groups: list[str]
@@ -65,11 +71,13 @@ def judge(
     store: Path,
     source: str = "",
     progress: Progress = lambda step, done, total: None,
+    most_items: int = MAX_MEASURED_ITEMS,
 ) -> Judgement:
     """The head in `directory` on the items of the sets that its training never saw.
 
     `task` is the key in `labels`; `source` says whose labels the release's taxonomy maps: it need not be the
-    one that the head was trained on, and labels that it never gives are not measured.
+    one that the head was trained on, and labels that it never gives are not measured. Of more than
+    `most_items` whole groups are drawn by chance, the same for the same items: memory is bounded by it.
 
     Raises:
         TrainingError: no item is left to measure on.
@@ -84,6 +92,8 @@ def judge(
     rows_unseen = unseen(catalogue.examples, clusters, learners)
     if not len(rows_unseen):
         raise TrainingError("the head was trained on every item of these sets; nothing is left to measure on")
+    never_seen = len(rows_unseen)
+    rows_unseen = rows_unseen[rows_of_some([clusters[row] for row in rows_unseen], most_items, DRAW_SEED)]
     examples = catalogue.examples.only(rows_unseen)
     rows = head_inputs_of(examples, encoders, release.features, store, progress).rows
     rules = taxonomy(release.taxonomy)
@@ -113,7 +123,8 @@ def judge(
         labels=tuple(kept),
         unknown_labels=tuple(label for label in release.labels if label not in given),
         all_zeros=measure_decided(truth, all_zeros(*truth.shape)),
-        left_out=len(catalogue.examples) - len(examples),
+        left_out=len(catalogue.examples) - never_seen,
+        not_drawn=never_seen - len(examples),
         examples=examples,
         groups=[clusters[row] for row in rows_unseen],
         rows=rows,

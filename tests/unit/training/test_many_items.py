@@ -12,7 +12,7 @@ from genrestream.training import split as splitting
 from genrestream.training.catalogue import Catalogue, read_catalogue
 from genrestream.training.disk_arrays import IN_MEMORY_BYTES, TermsOnDisk, zeros_on_disk
 from genrestream.training.errors import TrainingError
-from genrestream.training.groups import numbered
+from genrestream.training.groups import numbered, rows_of_some
 from genrestream.training.head_rows import mean_and_deviation
 from genrestream.training.split import Fold, assign_groups, split_by_group
 from genrestream.workers.features.content import HashedTerms
@@ -163,3 +163,18 @@ def _rows_of(groups: list[str]) -> list[list[int]]:
     for row, group in enumerate(groups):
         rows.setdefault(group, []).append(row)
     return list(rows.values())
+
+
+def test_some_groups_of_many_are_drawn_whole():
+    """Of 300 groups of 1 to 3 items at most 100 items: whole groups, as many as fit, the same each time;
+    another seed draws others, and of fewer items all are taken."""
+    groups = [f"g{number}" for number in range(300) for _ in range(1 + number % 3)]
+    rows = rows_of_some(groups, 100, 0)
+    assert 97 < len(rows) <= 100
+    assert np.all(np.diff(rows) > 0)
+    drawn = {groups[row] for row in rows}
+    assert rows.tolist() == [row for row, group in enumerate(groups) if group in drawn]
+    assert np.array_equal(rows, rows_of_some(groups, 100, 0))
+    assert not np.array_equal(rows, rows_of_some(groups, 100, 1))
+    assert len(rows_of_some(groups, 600, 0)) == len(groups) == 600
+    assert rows_of_some(["big"] * 50, 10, 0).tolist() == list(range(50))

@@ -344,6 +344,13 @@ def test_the_command_line_trains_and_measures(made, models, store):
     trained = json.loads(report.read_bytes())["test"]
     assert figures["left_out"] == 300 - trained["items"]
     assert figures["figures"]["head"] == pytest.approx(trained, abs=1e-3)
+    assert figures["not_drawn"] == 0
+    few = ["evaluate", "podcast-topics", str(made), "--task", "genres", "--most-items", "20", *options]
+    drawn = json.loads(runner.invoke(app, [*few, "--json"], catch_exceptions=False).stdout)
+    assert drawn["figures"]["head"]["items"] <= 20
+    assert drawn["figures"]["head"]["items"] + drawn["not_drawn"] == trained["items"]
+    said = runner.invoke(app, few, catch_exceptions=False).stdout
+    assert f"{drawn['not_drawn']} more items not measured: --most-items is 20" in said
 
 
 @pytest.mark.parametrize(
