@@ -1,12 +1,14 @@
-"""Arrays that need not fit into memory: in files without a name, which end with the last user.
+"""Arrays and texts that need not fit into memory: in files without a name, which end with the last user.
 
 The kernel brings in what is used and writes out what is not. Large ones lie where `tempfile` puts files;
 where that is a file system in memory, TMPDIR names another folder. Legend: n items, t terms.
 """
 
+import json
 import os
 import tempfile
 from array import array
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -51,15 +53,7 @@ class TermsOnDisk:
 
     def __init__(self, folder: Path) -> None:
         self._lengths = array("q")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            # `rows` closes them.
-            self._ids, self._weights = (
-                tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
-                for _ in range(2)
-            )
-        except OSError as error:
-            raise TrainingError(f"cannot write {folder}: {error.strerror}") from error
+        self._ids, self._weights = _nameless(folder), _nameless(folder)
 
     def append(self, terms: HashedTerms | None) -> None:
         """The terms of the next item; None for one without."""
@@ -78,17 +72,67 @@ class TermsOnDisk:
         count = int(starts[-1])
         return TermRows(
             starts,
-            _mapped(self._ids, np.int32, count),
-            _mapped(self._weights, np.float32, count),
+            _mapped(self._ids, np.int32, count, "hashed terms"),
+            _mapped(self._weights, np.float32, count, "hashed terms"),
             vocabulary_size,
         )
 
 
-def _mapped(file: IO[bytes], dtype: DTypeLike, count: int) -> NDArray[Any]:
+class FieldsOnDisk:
+    """Collects some texts of each item, one item after the other.
+
+    Raises:
+        TrainingError: the folder cannot be written, or the disk is full.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._ends = array("q", [0])
+        self._file = _nameless(folder)
+
+    def append(self, fields: Sequence[str]) -> None:
+        """Those of the next item."""
+        data = json.dumps(fields).encode()
+        try:
+            self._file.write(data)
+        except OSError as error:
+            raise TrainingError(f"cannot keep texts: {error.strerror}") from error
+        self._ends.append(self._ends[-1] + len(data))
+
+    def all(self) -> "Fields":
+        """Those of all items; nothing can be added any more. Raises TrainingError as above."""
+        return Fields(self._ends, _mapped(self._file, np.uint8, self._ends[-1], "texts"))
+
+
+class Fields(Sequence[tuple[str, ...]]):
+    """Some texts of each item, read from the disk as they are asked for."""
+
+    def __init__(self, ends: Sequence[int], data: NDArray[np.uint8]) -> None:
+        """JSON one after the other in `data` uint8; item i from ends[i] to ends[i + 1]."""
+        self._ends, self._data = ends, data
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __getitem__(self, place: int | slice) -> Any:
+        if isinstance(place, slice):
+            return [self[row] for row in range(*place.indices(len(self)))]
+        row = range(len(self))[place]
+        return tuple(json.loads(self._data[self._ends[row] : self._ends[row + 1]].tobytes()))
+
+
+def _nameless(folder: Path) -> IO[bytes]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryFile(dir=folder)
+    except OSError as error:
+        raise TrainingError(f"cannot write {folder}: {error.strerror}") from error
+
+
+def _mapped(file: IO[bytes], dtype: DTypeLike, count: int, what: str) -> NDArray[Any]:
     try:
         with file:
             file.flush()
             # An empty file cannot be mapped.
             return np.memmap(file, dtype, mode="r", shape=(count,)) if count else np.zeros(0, dtype)
     except OSError as error:
-        raise TrainingError(f"cannot keep hashed terms: {error.strerror}") from error
+        raise TrainingError(f"cannot keep {what}: {error.strerror}") from error

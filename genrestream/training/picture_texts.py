@@ -21,6 +21,7 @@ from genrestream.schemas.items import TEXT_FIELDS, Modality
 from genrestream.training.catalogue import Example
 from genrestream.training.chunk_pool import CHUNK_DEADLINE_S, through_pool
 from genrestream.training.contents import content_hash, read_content
+from genrestream.training.disk_arrays import FieldsOnDisk
 from genrestream.training.errors import TrainingError
 from genrestream.workers.features.content import DEFAULT_LIMITS, PICTURE_READER
 from genrestream.workers.features.errors import MediaError
@@ -45,7 +46,7 @@ class PictureTexts:
     """What was read."""
 
     fields: Sequence[tuple[str, ...]]
-    """Of each item [n]; none where it has no picture, or nothing could be read."""
+    """Of each item [n]; none where it has no picture, or nothing could be read. On the disk."""
     ms: float | None
     """A picture's mean cost on one core; None where no item has a picture."""
 
@@ -88,8 +89,9 @@ def read_picture_texts(
         TrainingError: texts cannot be kept, or there is nothing to read pictures with.
     """
     refuse_unread()
-    fields: list[tuple[str, ...]] = []
-    seconds: list[float] = []
+    fields = FieldsOnDisk(store)
+    done = pictures = 0
+    seconds = 0.0
     with _kept(store, spec) as kept:
         for hashes, found in through_pool(
             examples,
@@ -104,9 +106,10 @@ def read_picture_texts(
                 text, took_s = _of(kept, picture) or ((), 0.0)
                 fields.append(text)
                 if picture is not None:
-                    seconds.append(took_s)
-            progress(len(fields), len(examples))
-    return PictureTexts(fields, 1000 * sum(seconds) / len(seconds) if seconds else None)
+                    pictures, seconds = pictures + 1, seconds + took_s
+            done += len(hashes)
+            progress(done, len(examples))
+    return PictureTexts(fields.all(), 1000 * seconds / pictures if pictures else None)
 
 
 @dataclass(frozen=True, slots=True)

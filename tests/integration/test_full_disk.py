@@ -13,7 +13,7 @@ import pytest
 from drills.disk import NoNamespacesError, SmallDisk, small_disk
 from drills.release import train_again
 from genrestream.repository import Repository
-from genrestream.training.disk_arrays import IN_MEMORY_BYTES, TermsOnDisk, zeros_on_disk
+from genrestream.training.disk_arrays import IN_MEMORY_BYTES, FieldsOnDisk, TermsOnDisk, zeros_on_disk
 from genrestream.training.errors import TrainingError
 from genrestream.workers.features.content import HashedTerms
 
@@ -43,9 +43,13 @@ def test_a_training_that_finds_no_room_for_its_arrays_says_so(disk: SmallDisk, m
         zeros_on_disk((2 * IN_MEMORY_BYTES,), np.uint8)
     terms = TermsOnDisk(disk.folder / "store")
     terms.append(HashedTerms(np.arange(100, dtype=np.int32), np.ones(100, np.float32)))
+    fields = FieldsOnDisk(disk.folder / "store")
+    fields.append(("read from a poster",))
     disk.fill(leave_bytes=0)
     with pytest.raises(TrainingError, match="cannot keep hashed terms: No space left on device"):
         terms.rows(1000)
+    with pytest.raises(TrainingError, match="cannot keep texts: No space left on device"):
+        fields.all()
 
 
 def test_a_release_that_does_not_fit_changes_nothing(disk: SmallDisk) -> None:

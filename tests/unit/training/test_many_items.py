@@ -10,7 +10,7 @@ import pytest
 from genrestream.schemas.items import Kind, Modality
 from genrestream.training import split as splitting
 from genrestream.training.catalogue import Catalogue, read_catalogue
-from genrestream.training.disk_arrays import IN_MEMORY_BYTES, TermsOnDisk, zeros_on_disk
+from genrestream.training.disk_arrays import IN_MEMORY_BYTES, FieldsOnDisk, TermsOnDisk, zeros_on_disk
 from genrestream.training.errors import TrainingError
 from genrestream.training.groups import numbered, rows_of_some
 from genrestream.training.head_rows import mean_and_deviation
@@ -103,6 +103,21 @@ def test_terms_on_disk_are_those_that_were_given(tmp_path):
     assert (ids.tolist(), weights.tolist(), starts.tolist()) == ([5, 3, 7], [0.5, 1.0, 2.0], [0, 1, 3])
     assert rows.document_frequency(np.array([0, 3])).tolist() == [0, 0, 0, 1, 0, 1, 0, 1, 0, 0]
     assert len(TermsOnDisk(tmp_path).rows(10)) == 0
+
+
+def test_texts_on_disk_are_those_that_were_given(tmp_path):
+    """Item by item, in any order, those without any too; nothing is left in the folder, and none is none."""
+    given = [("Jazz night", "doors 8 pm"), (), ("Für Élise \u2028 \ud800",), ("",)]
+    fields = FieldsOnDisk(tmp_path / "store")
+    for each in given:
+        fields.append(each)
+    texts = fields.all()
+    assert list((tmp_path / "store").iterdir()) == []
+    assert list(texts) == given
+    assert (texts[2], texts[-1], texts[1:3]) == (given[2], given[3], given[1:3])
+    with pytest.raises(IndexError):
+        texts[4]
+    assert list(FieldsOnDisk(tmp_path).all()) == []
 
 
 def test_large_arrays_lie_on_the_disk(tmp_path, monkeypatch):
