@@ -44,7 +44,7 @@ def train_starter_heads(
             fit=FitSettings(seed=SEED),
         )
         trained = train(request, progress(kind))
-        # Trained again they beat the live ones by nothing, and plain words explain much of the sample.
+        # Trained again they beat the live ones by nothing.
         released = release(repository, trained.candidate, Offline(repository), force=True)
         done.append((trained, asyncio.run(released)))
     return done
