@@ -25,6 +25,7 @@ from genrestream.training.fine_tune.settings import (
     TuneSettings,
 )
 from genrestream.training.launch import launched
+from genrestream.training.skipped import IN_WORDS
 
 if TYPE_CHECKING:
     from genrestream.training.fine_tune.tune import Tuned
@@ -162,7 +163,7 @@ def _show(tuned: "Tuned", train_command: str) -> None:
         kept = f"epoch {stage.kept_epoch} kept" if stage.kept_epoch else "no epoch better"
         console.print(f"{stage.name}: {kept}, validation losses {losses}", highlight=False)
     if tuned.unreadable:
-        console.print(f"media that could not be read: {tuned.unreadable}", highlight=False)
+        console.print(f"{IN_WORDS['unreadable_media']}: {tuned.unreadable}", highlight=False)
     for check in tuned.built.checks:
         console.print(f"passed: {check}", highlight=False)
     unchanged = " (as it was)" if tuned.built.unchanged else ""

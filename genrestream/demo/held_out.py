@@ -61,6 +61,9 @@ class Parts:
 def divide(real: RealSet, data: Path, folder: Path) -> Parts:
     """The set's items in `folder/train/NAME` and `folder/held-out/NAME`; media stay where they are.
 
+    Training reads no media outside a set's folder, so the train part has links to what lies in the set's own.
+    Held-out items name their media absolutely, as workers may read below `data`.
+
     Raises:
         DemoError: the set cannot be read, or the parts cannot be written.
     """
@@ -69,10 +72,10 @@ def divide(real: RealSet, data: Path, folder: Path) -> Parts:
     try:
         for number, line in enumerate((source / ITEMS_FILE).read_bytes().splitlines(), start=1):
             fields = _fields(line, f"{source / ITEMS_FILE}:{number}")
-            for field in MEDIA_FIELDS[real.kind].values():
-                if isinstance(fields.get(field), str) and "://" not in fields[field]:
-                    fields[field] = str(source / fields[field])
             is_held_out = _place(str(fields.get("group") or fields.get("id"))) < real.held_out_share
+            for field in MEDIA_FIELDS[real.kind].values():
+                if is_held_out and isinstance(fields.get(field), str) and "://" not in fields[field]:
+                    fields[field] = str(source / fields[field])
             lines[is_held_out].append(orjson.dumps(fields))
         # Sets may be sorted by label; the first so many of these are a fair choice.
         lines[True].sort(key=lambda line: hashlib.sha256(line).digest())
@@ -82,9 +85,21 @@ def divide(real: RealSet, data: Path, folder: Path) -> Parts:
         for directory, part in ((parts.train, lines[False]), (parts.held_out, lines[True])):
             directory.mkdir(parents=True, exist_ok=True)
             (directory / ITEMS_FILE).write_bytes(b"".join(line + b"\n" for line in part))
+        _link_media(source, parts.train)
     except OSError as error:
         raise DemoError(f"{error.filename}: {error.strerror}") from error
     return parts
+
+
+def _link_media(source: Path, folder: Path) -> None:
+    for entry in source.iterdir():
+        link = folder / entry.name
+        if entry.name == ITEMS_FILE:
+            continue
+        # One of an earlier run may lead to another data folder.
+        if link.is_symlink():
+            link.unlink()
+        link.symlink_to(entry)
 
 
 def _fields(line: bytes, where: str) -> dict[str, Any]:

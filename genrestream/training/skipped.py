@@ -14,7 +14,7 @@ IN_WORDS: Mapping[str, str] = {
     "labels_left_out": "labels too rare to learn",
     "labels_not_in_taxonomy": "labels that the taxonomy does not know",
     "unlabelled_items": "items without labels for the task",
-    "unreadable_media": "media that could not be read",
+    "unreadable_media": "media that could not be read, or lie outside the set's folder",
     "unheard_media": "media of a modality that the head does not hear",
     "silent_items": "items with nothing that the head hears",
 }

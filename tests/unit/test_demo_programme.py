@@ -11,7 +11,9 @@ from genrestream.demo.errors import DemoError
 from genrestream.demo.held_out import RealSet, divide
 from genrestream.demo.journal import Expected
 from genrestream.demo.programme import ItemSet, in_turn, read_set
-from genrestream.schemas import Kind
+from genrestream.schemas import Kind, Modality
+from genrestream.training.catalogue import read_catalogue
+from genrestream.training.contents import read_content
 
 EVENTS = RealSet("shows", Kind.EVENT, held_out_share=0.3)
 
@@ -44,12 +46,24 @@ def test_no_group_is_in_both_parts(tmp_path: Path) -> None:
 
 
 def test_media_stay_where_they_are(tmp_path: Path) -> None:
-    """The parts name the set's own files, absolutely, and dividing again gives the same bytes."""
+    """Held-out items name the set's own files, absolutely. Training finds them in the part itself, as it has
+    to: each poster is read. Dividing again, in the same folder too, gives the same bytes."""
     write_set(tmp_path / "data", 30)
+    posters = tmp_path / "data/shows/p"
+    posters.mkdir()
+    for number in range(30):
+        (posters / f"{number}.jpg").write_bytes(b"poster %d" % number)
     parts = divide(EVENTS, tmp_path / "data", tmp_path / "out")
-    posters = {item["id"]: item["poster"] for item in items_in(parts.train)}
-    assert all(path == str(tmp_path / "data/shows/p" / f"{i[1:]}.jpg") for i, path in posters.items())
-    assert divide(EVENTS, tmp_path / "data", tmp_path / "again").fingerprint == parts.fingerprint
+    held_out = items_in(parts.held_out)
+    assert held_out
+    assert all(item["poster"] == str(posters / f"{item['id'][1:]}.jpg") for item in held_out)
+    examples = read_catalogue([parts.train], Kind.EVENT, "genres").examples
+    assert len(examples) == parts.train_items > 0
+    for example in examples:
+        image = read_content(example, frozenset({Modality.IMAGE})).image
+        assert image == b"poster %s" % example.item.id[1:].encode()
+    for folder in ("again", "out"):
+        assert divide(EVENTS, tmp_path / "data", tmp_path / folder).fingerprint == parts.fingerprint
 
 
 def test_a_broken_set_is_named_by_file_and_line(tmp_path: Path) -> None:

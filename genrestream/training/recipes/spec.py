@@ -148,7 +148,9 @@ def load_recipe(name_or_path: str) -> RecipeSpec:
     path = Path(name_or_path)
     if path.suffix not in {".yaml", ".yml"}:
         known = ", ".join(recipe_names())
-        raise TrainingError(f"no recipe {name_or_path!r}: there are {known}, or name a .yaml file; our own heads are trained without one")
+        raise TrainingError(
+            f"no recipe {name_or_path!r}: there are {known}, or name a .yaml file; our own heads need none"
+        )
     try:
         with path.open("rb") as opened:
             data = opened.read(MAX_FILE_BYTES + 1)
