@@ -25,6 +25,7 @@ from genrestream.training.errors import TrainingError
 from genrestream.training.launch import launched
 from genrestream.training.runs.recording import recording
 from genrestream.training.skipped import IN_WORDS
+from genrestream.training.split import MAX_MEASURED_ITEMS
 
 if TYPE_CHECKING:
     from genrestream.training.request import TrainRequest
@@ -191,7 +192,7 @@ def evaluate(
     most_items: Annotated[
         int,
         typer.Option(min=1, help="Of more, whole groups are drawn by chance: memory is bounded by it."),
-    ] = 20_000,
+    ] = MAX_MEASURED_ITEMS,
     as_json: Json = False,
 ) -> None:
     """Measure a head on the items of sets that its training never saw, through its served graph."""

@@ -87,11 +87,11 @@ def beside_branches(
 
 def _modalities_alone(name: str, parts: Mapping[str, Slice]) -> dict[str, Predictions]:
     """Of the slice's items; none where it has one modality, which then is all of it."""
+    if "+" not in name:
+        return {}
     # A read text is never alone: without the picture there is none.
     hidden = (READ, Modality.TEXT) if READ in name else ()
     modalities = [modality for modality in name.split("+") if modality not in hidden]
-    if "+" not in name:
-        return {}
     return {modality: _of_rows(parts[modality], parts[name].rows) for modality in modalities}
 
 
