@@ -247,11 +247,11 @@ async def test_a_slow_redirect_does_not_speak_against_where_it_leads(
     server: HttpServer, opened: Open
 ) -> None:
     """Claim: a host that uses up the time and then redirects elsewhere cannot have the other left alone."""
-    media, _ = await opened(BreakerLimits(failures=1, first_open_s=1000), max_attempts=1, total_s=1)
+    media, _ = await opened(BreakerLimits(failures=1, first_open_s=1000), max_attempts=1, total_s=3)
 
     async def dawdle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        await asyncio.sleep(0.8)
+        await asyncio.sleep(2.5)
         location = f"Location: {server.url}/never\r\n".encode()
         writer.write(b"HTTP/1.1 302 Found\r\n" + location + b"Content-Length: 0\r\n\r\n")
 

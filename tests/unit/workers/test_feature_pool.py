@@ -68,7 +68,7 @@ async def test_extractions_come_in_order_whatever_the_chunks() -> None:
 async def test_a_hanging_modality_is_marked_and_the_others_are_there(hanging_plan: FeaturePlan) -> None:
     """Claim: past the deadline the text is missing with `timeout`, the picture is a tensor."""
     restarts: list[MissingReason] = []
-    limits = PoolLimits(processes=1, item_deadline_s=1.0)
+    limits = PoolLimits(processes=1, item_deadline_s=3.0)
     async with FeaturePool(limits, on_restart=restarts.append) as pool:
         (extraction,) = await pool.extract([Content(("a",), picture(), None)], hanging_plan)
         assert extraction.missing[Modality.TEXT].reason is MissingReason.TIMEOUT
