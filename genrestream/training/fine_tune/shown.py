@@ -43,10 +43,7 @@ def order_of(items: TuneItems, batch_items: int) -> Draw:
     """Every training item once an epoch; texts of like length together, so that few tokens are padding."""
     if items.modality is not Modality.TEXT:
         return shuffled(items.train)
-    kept, places = items.rows.kept[Modality.TEXT], items.rows.places[Modality.TEXT][items.train]
-    # One by one: all at once would be the set's tokens in memory.
-    lengths = np.array([np.count_nonzero(kept[place] != items.rows.pad_id) for place in places], np.int64)
-    return by_length(items.train, lengths, batch_items * ALIKE_BATCHES)
+    return by_length(items.train, items.lengths[items.train], batch_items * ALIKE_BATCHES)
 
 
 def by_length(rows: NDArray[np.int64], lengths: NDArray[np.int64], window: int) -> Draw:

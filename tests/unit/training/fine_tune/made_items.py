@@ -14,10 +14,13 @@ from genrestream.training.heads import EmbeddingBranch, prior_logits
 from genrestream.training.recipes.data import RecipeRows
 from genrestream.training.recipes.loop import embed_rows
 from genrestream.training.recipes.network import RecipeNetwork
+from genrestream.training.split import Fold, Split
 from tests.unit.training.fine_tune.made_models import small_bert
 
 ITEMS, TOKENS = 90, 20
-TRAIN, VALIDATION, TEST = np.arange(60), np.arange(60, 75), np.arange(75, ITEMS)
+FOLDS = Split(
+    {Fold.TRAIN: np.arange(60), Fold.CALIBRATION: np.arange(60, 75), Fold.TEST: np.arange(75, ITEMS)}
+)
 
 
 def made_texts() -> TuneItems:
@@ -31,7 +34,7 @@ def made_texts() -> TuneItems:
     presence[:, 0] = 1
     rows = RecipeRows({Modality.TEXT: ids}, {Modality.TEXT: np.arange(ITEMS)}, presence, 0)
     has = np.stack([label == 0, label == 1], axis=1)
-    return TuneItems(Modality.TEXT, rows, has, TRAIN, VALIDATION, TEST)
+    return TuneItems.of(Modality.TEXT, rows, has, FOLDS)
 
 
 def made_encoder() -> SentenceEncoder:

@@ -1,4 +1,4 @@
-"""An encoder that learns in bfloat16; the CPU computes in it too, slowly, and stands in for a GPU."""
+"""An encoder in bfloat16: every CPU computes in it, most of them slowly."""
 
 from pathlib import Path
 
@@ -23,9 +23,8 @@ def with_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network, "has_bfloat16", lambda device: True)
 
 
-def test_it_learns_in_bfloat16_and_is_measured_in_float32(with_bfloat16):
-    """In training every embedding is a bfloat16 number, within its 8 bits of the one in float32, which
-    measuring gives to the last bit; weights and gradients stay float32."""
+def test_embeddings_are_of_bfloat16_and_weights_of_float32(with_bfloat16):
+    """Every embedding is a bfloat16 number, within its 8 bits of that in float32; gradients are float32."""
     torch.manual_seed(0)
     layer = torch.nn.Linear(8, 4)
     tuned, inputs = TunedEncoder(layer, 4, "cpu"), torch.randn(16, 8)
@@ -35,15 +34,28 @@ def test_it_learns_in_bfloat16_and_is_measured_in_float32(with_bfloat16):
     assert torch.equal(learning, learning.bfloat16().float())
     assert not torch.equal(learning, exact)
     assert torch.allclose(learning, exact, rtol=2**-6, atol=2**-6)
-    assert torch.equal(tuned.eval()(inputs), exact)
+    assert torch.equal(tuned.eval()(inputs), learning)
     learning.sum().backward()
     assert {each.dtype for each in (layer.weight, layer.weight.grad)} == {torch.float32}
 
 
-def test_without_bfloat16_all_is_float32():
-    """As on a CPU, where it would only be slow."""
+def test_without_bfloat16_all_is_float32(monkeypatch: pytest.MonkeyPatch):
+    """Where it would only be slow."""
+    monkeypatch.setattr(network, "has_bfloat16", lambda device: False)
     layer, inputs = torch.nn.Linear(8, 4), torch.randn(16, 8)
     assert torch.equal(TunedEncoder(layer, 4, "cpu").train()(inputs), layer(inputs))
+
+
+def test_nothing_within_is_dropped_and_batches_count_for_nothing():
+    """In training each item's embedding is that in evaluation, whatever is in its batch."""
+    torch.manual_seed(0)
+    layers = torch.nn.Sequential(torch.nn.BatchNorm1d(8), torch.nn.Linear(8, 4), torch.nn.Dropout(0.5))
+    inputs = torch.randn(16, 8)
+    whole = torch.nn.Sequential(TunedEncoder(layers, 4, "cpu"))
+    learning = whole.train()(inputs)
+    alone = torch.cat([whole.train()(item[None]) for item in inputs])
+    assert torch.equal(learning, whole.eval()(inputs))
+    assert torch.allclose(learning, alone, atol=1e-6)
 
 
 def test_an_encoder_learns_in_bfloat16_what_it_could_not_tell(tmp_path: Path, with_bfloat16):

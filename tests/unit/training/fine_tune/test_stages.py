@@ -22,7 +22,13 @@ from genrestream.training.recipes.loop import embed_rows, mean_loss  # noqa: E40
 from genrestream.training.recipes.loss import binary  # noqa: E402
 from genrestream.training.recipes.network import RecipeNetwork  # noqa: E402
 from genrestream.training.recipes.spec import Fit  # noqa: E402
-from tests.unit.training.fine_tune.made_items import begun, example_of, made_encoder, made_texts  # noqa: E402
+from tests.unit.training.fine_tune.made_items import (  # noqa: E402
+    FOLDS,
+    begun,
+    example_of,
+    made_encoder,
+    made_texts,
+)
 
 SETTINGS = TuneSettings(epochs=8, patience_epochs=8, batch_items=4, rate=0.01)
 
@@ -92,7 +98,7 @@ def test_the_last_blocks_leave_what_is_before_them_as_it_was():
 
 
 def test_the_same_seed_gives_the_same_weights():
-    """Bit for bit, with dropout, dropped tokens and the order of items; another seed gives others."""
+    """Bit for bit, with dropped tokens and the order of items; another seed gives others."""
     items = hearing(made_texts())
     brief = replace(SETTINGS, epochs=3)
     networks = [begun(items, made_encoder()) for _ in range(3)]
@@ -167,15 +173,14 @@ def made_pictures() -> TuneItems:
     presence = np.zeros((90, 3), np.float32)
     presence[:, 1] = 1
     rows = RecipeRows({Modality.IMAGE: pictures}, {Modality.IMAGE: np.arange(90)}, presence, 0)
-    folds = np.split(np.arange(90), [60, 75])
-    return TuneItems(Modality.IMAGE, rows, np.stack([red, ~red], axis=1), *folds)
+    return TuneItems.of(Modality.IMAGE, rows, np.stack([red, ~red], axis=1), FOLDS)
 
 
 def test_pictures_are_tuned_and_batch_norms_keep_their_statistics():
     """A network that sees brightness alone learns to see colours; the running means and variances are those
     that it came with, byte for byte, though their scales have learnt."""
     items = made_pictures()
-    torch.manual_seed(0)
+    torch.manual_seed(1)
     network = Colours()
     with torch.no_grad():
         first = network.blocks[0][0].weight
